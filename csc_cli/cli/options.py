@@ -1,0 +1,40 @@
+"""Each option and argument of the commands, defined once, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from csc_cli import progress
+
+
+def examples(*lines: str) -> str:
+    """An epilog that shows the command lines as typed."""
+    return "\b\nExamples:\n" + "\n".join("  " + line for line in lines)
+
+
+def existing(name: str, **kwargs: Any) -> Any:
+    """An argument that is a file or folder which must exist."""
+    return click.argument(name, type=click.Path(exists=True, path_type=Path), **kwargs)
+
+
+def output(name: str, **kwargs: Any) -> Any:
+    """An argument that is a file or folder which the command writes."""
+    return click.argument(name, type=click.Path(path_type=Path), **kwargs)
+
+
+def _quiet(_ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+    progress.set_quiet(value)
+    return value
+
+
+seed = click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result.")
+nj = click.option("--nj", type=click.IntRange(min=1), default=1, show_default=True, help="Local processes.")
+device = click.option(
+    "--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:n]", help="Where the network runs."
+)
+quiet = click.option(
+    "--quiet", is_flag=True, expose_value=False, callback=_quiet, is_eager=True, help="No progress, no notes."
+)

@@ -1,0 +1,81 @@
+"""Files that are whole or absent: written under a temporary name beside the target, then renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def atomic_path(target: str | Path) -> Iterator[Path]:
+    """A temporary path beside `target`; renamed to it when the block ends well, removed otherwise.
+
+    The suffixes of the target are kept, because some writers choose the format by them.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix="-" + target.name, dir=target.parent)
+    os.close(handle)
+    path = Path(name)
+    try:
+        yield path
+        # mkstemp makes files that only the owner reads; give them what open() would have given.
+        path.chmod(0o666 & ~_umask())
+        os.replace(path, target)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def open_atomic(target: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """`open(target, mode)` for writing, whole or absent; text is UTF-8 with LF line ends."""
+    with atomic_path(target) as path:
+        text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+        with open(path, mode, **text) as stream:  # type: ignore[call-overload]
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+@contextmanager
+def atomic_dir(target: str | Path) -> Iterator[Path]:
+    """A temporary folder beside `target` that replaces it when the block ends well."""
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix=".tmp-", suffix="-" + target.name, dir=target.parent))
+    try:
+        yield path
+        path.chmod(0o777 & ~_umask())
+        if target.is_dir():
+            shutil.rmtree(target)
+        os.replace(path, target)
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def write_json(target: str | Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, whole or not at all."""
+    with open_atomic(target) as stream:
+        json.dump(value, stream, indent=2, sort_keys=True, ensure_ascii=False)
+        stream.write("\n")
+
+
+def sha256(path: str | Path) -> str:
+    """The file's SHA-256 in hexadecimal digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
