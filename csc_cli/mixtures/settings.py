@@ -1,0 +1,100 @@
+"""The settings of mixtures: `conf/mixtures/NAME.yaml`. The only home of their defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from csc_cli.errors import ConfigError
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """Generated noise over the whole mixture."""
+
+    probability: float = 0.5                        # of a mixture having noise
+    snr_db: Range = (10.0, 30.0)                    # level of the first talker's active speech minus the noise's
+    kinds: tuple[Literal["white", "pink"], ...] = ("white", "pink")
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+        check_range("snr_db", self.snr_db)
+        if not self.kinds:
+            raise ConfigError("kinds: name at least one of white, pink")
+
+
+@dataclass(frozen=True)
+class EqualiserConfig:
+    """A random smooth equaliser for each source: it hides which recording a speech came from."""
+
+    probability: float = 1.0                        # of a source being equalised
+    max_db: float = 10.0                            # each band's gain is uniform in +- this
+    bands: int = 8                                  # log-spaced centres from 100 Hz to half the sampling rate
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+        if not 0 <= self.max_db <= 60:
+            raise ConfigError(f"max_db={self.max_db}: must lie in [0, 60]")
+        if not 2 <= self.bands <= 64:
+            raise ConfigError(f"bands={self.bands}: must lie in [2, 64]")
+
+
+@dataclass(frozen=True)
+class BandLimitConfig:
+    """A random band for each source, as of microphones and telephones (-3 dB points, 24 dB an octave)."""
+
+    probability: float = 1.0                        # of a source being limited
+    low_hz: Range = (50.0, 300.0)                   # lower end, uniform
+    high_hz: Range = (3000.0, 4000.0)               # upper end, uniform; half the sampling rate and above: open
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+        check_range("low_hz", self.low_hz)
+        check_range("high_hz", self.high_hz)
+        if not 0 <= self.low_hz[0] or self.low_hz[1] >= self.high_hz[0]:
+            raise ConfigError(f"low_hz={self.low_hz}: must lie in 0 to high_hz[0]={self.high_hz[0]}")
+
+
+@dataclass(frozen=True)
+class MixtureConfig:
+    """What random mixtures are like."""
+
+    sample_rate: int = 8000                         # Hz; recordings of another rate are resampled
+    crop_s: float | None = 2.5                      # length of a mixture; null: utterances as long as they are
+    mode: Literal["min", "max"] = "max"             # with crop_s null: cut to the shortest utterance, or keep the longest
+    sir_db: Range = (-5.0, 5.0)                     # first talker minus each other, over active speech
+    overlap: Range = (1.0, 1.0)                     # of the shorter of two talkers' stretches, as far as lengths allow
+    level_db: Range = (-35.0, -25.0)                # active speech of the first talker, dB of full scale
+    speeds: tuple[float, ...] = (1.0,)              # each source is played at one of these
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    equaliser: EqualiserConfig = field(default_factory=EqualiserConfig)
+    band_limit: BandLimitConfig = field(default_factory=BandLimitConfig)
+
+    def __post_init__(self) -> None:
+        check_rate(self.sample_rate)
+        if self.crop_s is not None and not 0.1 <= self.crop_s <= 600:
+            raise ConfigError(f"crop_s={self.crop_s}: must lie in [0.1, 600] s, or be null")
+        check_range("sir_db", self.sir_db)
+        check_range("level_db", self.level_db)
+        check_range("overlap", self.overlap)
+        if not (0 <= self.overlap[0] and self.overlap[1] <= 1):
+            raise ConfigError(f"overlap={list(self.overlap)}: must lie in [0, 1]")
+        if not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds):
+            raise ConfigError(f"speeds={list(self.speeds)}: name at least one, each in [0.5, 2]")
+
+
+def check_rate(rate: int) -> None:
+    if not 4000 <= rate <= 48000:
+        raise ConfigError(f"sample_rate={rate}: must lie in [4000, 48000] Hz")
+
+
+def check_range(name: str, limits: Range) -> None:
+    if limits[0] > limits[1]:
+        raise ConfigError(f"{name}={list(limits)}: the first must not be above the second")
+
+
+def check_probability(probability: float) -> None:
+    if not 0 <= probability <= 1:
+        raise ConfigError(f"probability={probability}: must lie in [0, 1]")

@@ -1,0 +1,98 @@
+"""Source audio in memory: decoded once, kept up to a limit, with where its speech is."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from csc_cli.errors import AudioError, DataError
+from csc_cli.kaldi.audio import read_audio
+from csc_cli.mixtures.activity import activity, frame_length
+
+if TYPE_CHECKING:
+    from csc_cli.kaldi.datadir import Utterance
+
+Key = tuple[str, float]
+
+
+class AudioStore:
+    """Utterances of a data directory as samples at one rate.
+
+    Args:
+        utterances: a `DataDir` or any utterances.
+        sample_rate: Hz; recordings of another rate are resampled.
+        max_bytes: decoded audio kept in memory (least recently used goes first). The activity of each
+            utterance seen is kept besides (a byte for 10 ms).
+    """
+
+    def __init__(self, utterances: Iterable[Utterance], sample_rate: int, max_bytes: int = 1 << 30) -> None:
+        source = getattr(utterances, "utterances", utterances)
+        self._utterances = {utterance.id: utterance for utterance in source}
+        self.sample_rate = sample_rate
+        self.max_bytes = max_bytes
+        self._bytes = 0
+        self._samples: OrderedDict[Key, np.ndarray] = OrderedDict()
+        self._speech: dict[Key, np.ndarray] = {}
+
+    def samples(self, utterance: str, speed: float = 1.0) -> np.ndarray:
+        """The utterance's samples, (T,) float32, read-only; `speed` 1.1 shortens it by 1.1.
+
+        Raises:
+            DataError: an unknown utterance. AudioError: a recording that cannot be read.
+        """
+        key = (utterance, speed)
+        found = self._samples.get(key)
+        if found is not None:
+            self._samples.move_to_end(key)
+            return found
+        if utterance not in self._utterances:
+            raise DataError(f"no utterance '{utterance}' in the data directory; give the one that the mixture names")
+        samples, _ = read_audio(self._utterances[utterance], self.sample_rate)
+        if speed != 1.0:
+            samples = _change_speed(samples, speed)
+        samples.flags.writeable = False
+        self._keep(key, samples)
+        return samples
+
+    def speech(self, utterance: str, speed: float = 1.0) -> np.ndarray:
+        """Which 10 ms frames of the utterance are active, (frames,) bool.
+
+        Raises:
+            AudioError: no frame is; and as `samples`.
+        """
+        key = (utterance, speed)
+        active = self._speech.get(key)
+        if active is None:
+            active = activity(self.samples(utterance, speed), self.sample_rate)
+            if not active.any():
+                raise AudioError(f"utterance '{utterance}' is silent: all samples are zero; leave it out")
+            self._speech[key] = active
+        return active
+
+    def active_range(self, utterance: str, speed: float = 1.0) -> tuple[int, int]:
+        """(start, end) in samples of the utterance without the silence at its ends; whole 10 ms frames."""
+        active = self.speech(utterance, speed)
+        first, last = int(active.argmax()), active.size - int(active[::-1].argmax())
+        frame = frame_length(self.sample_rate)
+        end = last * frame
+        if last == active.size:
+            end = min(end, self.samples(utterance, speed).size)
+        return first * frame, end
+
+    def _keep(self, key: Key, samples: np.ndarray) -> None:
+        self._samples[key] = samples
+        self._bytes += samples.nbytes
+        while self._bytes > self.max_bytes and len(self._samples) > 1:
+            _, dropped = self._samples.popitem(last=False)
+            self._bytes -= dropped.nbytes
+
+
+def _change_speed(samples: np.ndarray, speed: float) -> np.ndarray:
+    from csc_cli.dsp import resample      # loads torch
+
+    ratio = Fraction(speed).limit_denominator(100)
+    return np.ascontiguousarray(resample(samples, ratio.numerator, ratio.denominator), dtype=np.float32)
