@@ -8,6 +8,7 @@ named with file, line and the nearest right key.
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -31,19 +32,18 @@ def load(kind: type[Config], path: str | Path, overrides: Sequence[str] = ()) ->
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the config: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: cannot read the config: not UTF-8 text (byte {error.start})") from error
     return loads(kind, text, str(path), overrides)
 
 
 def loads(kind: type[Config], text: str, name: str = "config", overrides: Sequence[str] = ()) -> Config:
     """As `load`, from the text itself; `name` stands for the file in messages."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else None
-        raise ConfigError(at(name, line, f"not valid YAML: {getattr(error, 'problem', error)}")) from error
-    if root is None:
-        root = yaml.MappingNode("tag:yaml.org,2002:map", [])
+    root = _compose(text, name)
+    if root is None or _is_null(root):
+        root = _block()
+    if not isinstance(root, yaml.MappingNode):
+        raise _error(root, name, "a config is a block of `key: value` lines")
     for override in overrides:
         _override(root, override)
     return _build(kind, root, name, "")
@@ -65,23 +65,46 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, (tuple, list)) else value
 
 
-def _override(root: yaml.Node, override: str) -> None:
+def _compose(text: str, name: str) -> yaml.Node | None:
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        message = f"not valid YAML: {getattr(error, 'problem', None) or error}"
+        raise ConfigError(at(name, mark.line + 1 if mark else None, message)) from error
+    except RecursionError:
+        raise ConfigError(f"{name}: not valid YAML: nested too deeply") from None
+
+
+def _block() -> yaml.MappingNode:
+    return yaml.MappingNode("tag:yaml.org,2002:map", [])
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
+def _override(root: yaml.MappingNode, override: str) -> None:
+    origin = f"--set {override}"
     path, equals, text = override.partition("=")
     if not equals or not all(path.split(".")):
-        raise ConfigError(f"--set {override}: write part.key=value")
-    value = yaml.compose(text, Loader=yaml.SafeLoader) or yaml.ScalarNode("tag:yaml.org,2002:null", "null")
-    _mark(value, f"--set {override}")
+        raise ConfigError(f"{origin}: write part.key=value")
+    value = _compose(text, origin) or yaml.ScalarNode("tag:yaml.org,2002:null", "")
+    try:
+        _mark(value, origin)
+    except RecursionError:
+        raise ConfigError(f"{origin}: a value that holds itself") from None
     node = root
     *parents, last = path.split(".")
     for depth, key in enumerate(parents):
         child = _child(node, key)
-        if child is None:
-            child = yaml.MappingNode("tag:yaml.org,2002:map", [])
-            _set(node, key, child, f"--set {override}")
+        if child is None or _is_null(child):
+            child = _block()
+            _set(node, key, child, origin)
         if not isinstance(child, yaml.MappingNode):
-            raise ConfigError(f"--set {override}: '{'.'.join(parents[: depth + 1])}' is a value, not a part")
+            raise ConfigError(f"{origin}: '{'.'.join(parents[: depth + 1])}' is a value, not a part")
         node = child
-    _set(node, last, value, f"--set {override}")
+    _set(node, last, value, origin)
 
 
 def _mark(node: yaml.Node, origin: str) -> None:
@@ -91,14 +114,19 @@ def _mark(node: yaml.Node, origin: str) -> None:
             _mark(part, origin)
 
 
-def _child(node: yaml.Node, key: str) -> yaml.Node | None:
+def _child(node: yaml.MappingNode, key: str) -> yaml.Node | None:
     return next((value for name, value in node.value if name.value == key), None)
 
 
-def _set(node: yaml.Node, key: str, value: yaml.Node, origin: str) -> None:
+def _set(node: yaml.MappingNode, key: str, value: yaml.Node, origin: str) -> None:
+    """Replace the value of `key` where it stands, so that a key given twice is still seen as such."""
+    for index, (name, _) in enumerate(node.value):
+        if name.value == key:
+            node.value[index] = (name, value)
+            return
     name = yaml.ScalarNode("tag:yaml.org,2002:str", key)
     _mark(name, origin)
-    node.value = [pair for pair in node.value if pair[0].value != key] + [(name, value)]
+    node.value.append((name, value))
 
 
 def _error(node: yaml.Node, name: str, message: str) -> ConfigError:
@@ -115,7 +143,9 @@ def _build(kind: type[Config], node: yaml.Node, name: str, prefix: str) -> Confi
     fields = {field.name: field for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for key_node, value_node in node.value:
-        key = str(key_node.value)
+        key = key_node.value
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise _error(key_node, name, "a key must be a plain name")
         if key not in fields:
             raise _error(key_node, name, f"unknown key '{prefix}{key}'; {nearest(key, fields)}")
         if key in values:
@@ -136,11 +166,7 @@ def _convert(hint: Any, node: yaml.Node, name: str, key: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return _build(hint, node, name, key + ".")  # type: ignore[arg-type]
     if origin in (typing.Union, types.UnionType):
-        if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null":
-            if type(None) in arguments:
-                return None
-        others = [argument for argument in arguments if argument is not type(None)]
-        return _convert(others[0], node, name, key)
+        return _union(arguments, node, name, key)
     if origin is tuple:
         if not isinstance(node, yaml.SequenceNode):
             raise _error(node, name, f"'{key}' must be a list, such as [1, 2]")
@@ -150,32 +176,56 @@ def _convert(hint: Any, node: yaml.Node, name: str, key: str) -> Any:
         return tuple(_convert(item, value, name, key) for item, value in zip(items, node.value, strict=True))
     if not isinstance(node, yaml.ScalarNode):
         raise _error(node, name, f"'{key}' must be {_spell(hint)}")
-    return _scalar(hint, origin, arguments, node, name, key)
+    return _scalar(hint, node, name, key)
 
 
-def _scalar(hint: Any, origin: Any, arguments: tuple, node: yaml.ScalarNode, name: str, key: str) -> Any:
+def _union(arguments: tuple[Any, ...], node: yaml.Node, name: str, key: str) -> Any:
+    """The value as the first of the types that takes it; the last one's error where none does."""
+    if _is_null(node) and type(None) in arguments:
+        return None
+    *others, last = [argument for argument in arguments if argument is not type(None)]
+    for argument in others:
+        try:
+            return _convert(argument, node, name, key)
+        except ConfigError:
+            continue
+    return _convert(last, node, name, key)
+
+
+def _scalar(hint: Any, node: yaml.ScalarNode, name: str, key: str) -> Any:
     text = node.value
-    if origin is typing.Literal:
-        if text not in arguments:
-            raise _error(node, name, f"'{key}: {text}' is not one of {', '.join(map(str, arguments))}")
+    if typing.get_origin(hint) is typing.Literal:
+        known = {str(value): value for value in typing.get_args(hint)}
+        if text not in known:
+            raise _error(node, name, f"'{key}: {text}' is not one of {', '.join(known)}")
+        return known[text]
+    quoted = node.style is not None
+    # An empty or null value is no text, a quoted number is no number: each is more likely a slip.
+    if (_is_null(node) and not quoted) or (quoted and hint is not str):
+        raise _error(node, name, f"'{key}: {text}' must be {_spell(hint)}{', without quotes' if quoted else ''}")
+    if hint is str:
         return text
     if hint is bool:
         if text not in ("true", "false"):
             raise _error(node, name, f"'{key}: {text}' must be true or false")
         return text == "true"
-    if hint is str:
-        return text
     try:
         number = hint(text)
     except ValueError:
         raise _error(node, name, f"'{key}: {text}' must be {_spell(hint)}") from None
-    if number != number or number in (float("inf"), float("-inf")):
+    if not math.isfinite(number):
         raise _error(node, name, f"'{key}: {text}' must be a finite number")
     return number
 
 
 def _spell(hint: Any) -> str:
-    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+    words = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "null"}
     if dataclasses.is_dataclass(hint):
         return "a block of keys"
-    return words.get(hint, str(hint).replace("typing.", ""))
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(map(_spell, typing.get_args(hint)))
+    if typing.get_origin(hint) is typing.Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(hint)))
+    if typing.get_origin(hint) is tuple:
+        return "a list"
+    return words.get(hint, str(hint))

@@ -17,9 +17,18 @@ from typing import IO, Any
 def atomic_path(target: str | Path) -> Iterator[Path]:
     """A temporary path beside `target`; renamed to it when the block ends well, removed otherwise.
 
-    The suffixes of the target are kept, because some writers choose the format by them.
+    The suffixes of the target are kept, because some writers choose the format by them. A link is
+    followed, as `open` does; a device or named pipe (`/dev/stdout`) gets the bytes at the end.
     """
     target = Path(target)
+    if _is_stream(target):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / target.name
+            yield path
+            with open(path, "rb") as source, open(target, "wb") as stream:
+                shutil.copyfileobj(source, stream)
+        return
+    target = Path(os.path.realpath(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=".tmp-", suffix="-" + target.name, dir=target.parent)
     os.close(handle)
@@ -48,18 +57,33 @@ def open_atomic(target: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
 @contextmanager
 def atomic_dir(target: str | Path) -> Iterator[Path]:
     """A temporary folder beside `target` that replaces it when the block ends well."""
-    target = Path(target)
+    target = Path(os.path.realpath(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     path = Path(tempfile.mkdtemp(prefix=".tmp-", suffix="-" + target.name, dir=target.parent))
     try:
         yield path
         path.chmod(0o777 & ~_umask())
-        if target.is_dir():
-            shutil.rmtree(target)
-        os.replace(path, target)
+        _replace_dir(path, target)
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
         raise
+
+
+def _replace_dir(path: Path, target: Path) -> None:
+    """Put the folder `path` in the place of `target`, which is never seen half deleted."""
+    if not target.is_dir():
+        os.replace(path, target)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=".tmp-old-", suffix="-" + target.name, dir=target.parent))
+    try:
+        os.replace(target, aside / target.name)
+        os.replace(path, target)
+    except BaseException:
+        if not target.exists():
+            os.replace(aside / target.name, target)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def write_json(target: str | Path, value: Any) -> None:
@@ -73,6 +97,12 @@ def sha256(path: str | Path) -> str:
     """The file's SHA-256 in hexadecimal digits."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _is_stream(target: Path) -> bool:
+    # /dev/stdout may lead to a regular file that the shell holds open: write to it, do not replace it.
+    in_dev = str(target.parent) in ("/dev", "/dev/fd", "/proc/self/fd")
+    return in_dev or (target.exists() and not (target.is_file() or target.is_dir()))
 
 
 def _umask() -> int:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
+from multiprocessing.connection import wait
 from typing import TypeVar
 
-from csc_cli.errors import ConfigError
+from csc_cli import progress
+from csc_cli.errors import ConfigError, CscError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,6 +29,7 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], nj: i
 
     Raises:
         ConfigError: if `nj` is less than 1.
+        CscError: if a worker process was killed.
         Whatever `function` raises, at the place of its item.
     """
     if nj < 1:
@@ -30,15 +38,32 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], nj: i
         yield from map(function, items)
         return
     # spawn, not fork: torch and numba threads do not survive a fork.
-    with ProcessPoolExecutor(nj, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(nj, context, initializer=_start_worker, initargs=(progress.is_quiet(),)) as pool:
         queue = iter(items)
-        waiting = [pool.submit(function, item) for item in islice(queue, 4 * nj)]
+        waiting = deque(pool.submit(function, item) for item in islice(queue, 4 * nj))
         try:
             while waiting:
-                result = waiting.pop(0).result()
-                for item in islice(queue, 1):
-                    waiting.append(pool.submit(function, item))
+                result = waiting.popleft().result()
+                waiting.extend(pool.submit(function, item) for item in islice(queue, 1))
                 yield result
+        except BrokenProcessPool as error:
+            raise CscError(f"a worker process was killed, perhaps for memory; try --nj {nj // 2 or 1}") from error
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _start_worker(quiet: bool) -> None:
+    progress.set_quiet(quiet)
+    # Ctrl-C reaches the whole group: the parent alone answers to it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A killed parent cannot stop its workers, which would wait for work for ever.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

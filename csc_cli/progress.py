@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -18,6 +18,11 @@ def set_quiet(quiet: bool) -> None:
     _quiet = quiet
 
 
+def is_quiet() -> bool:
+    """Whether progress and notes are silenced."""
+    return _quiet
+
+
 def note(message: str) -> None:
     """A line for people, on standard error."""
     if not _quiet:
@@ -26,8 +31,8 @@ def note(message: str) -> None:
 
 def track(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
     """Yield the items while showing how many are done of `total` (default: `len(items)`)."""
-    if total is None:
-        total = len(items) if hasattr(items, "__len__") else None
+    if total is None and isinstance(items, Sized):
+        total = len(items)
     if _quiet:
         yield from items
     elif sys.stderr.isatty():

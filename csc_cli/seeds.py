@@ -13,10 +13,15 @@ def derive(seed: int, *key: str | int) -> int:
     >>> derive(0, "mixture", 3) == derive(0, "mixture", 3) != derive(0, "mixture", 4)
     True
     """
-    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in (int(seed), *key))
+    text = "\x1f".join(map(_spell, (int(seed), *key)))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def generator(seed: int, *key: str | int) -> np.random.Generator:
     """A generator of its own for the item that `key` names (purpose first, then the id)."""
     return np.random.Generator(np.random.PCG64(derive(seed, *key)))
+
+
+def _spell(part: str | int) -> str:
+    # numpy's integers and texts count as Python's: an index from an array names the same item.
+    return f"int:{int(part)}" if isinstance(part, (int, np.integer)) else f"str:{part}"
