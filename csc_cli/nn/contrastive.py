@@ -1,0 +1,64 @@
+"""The probabilistic contrastive loss, free from negative sampling.
+
+f(h, g) = exp(-alpha d(h, g)), d the squared Euclidean distance of unit vectors, so the logits are
+-alpha d = 2 alpha cos - 2 alpha. The normaliser runs over the whole inventory: nothing is sampled
+(Wang et al., ICASSP 2021; the two terms and the leave-one-mixture-out rule are ours).
+
+Legend: A anchors, N rows of the inventory, J groups of a batch, E dimensions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class InverseTemperature(nn.Module):
+    """alpha = exp(a), learned, clamped to [1, 100]."""
+
+    def __init__(self, start: float = 10.0, learned: bool = True) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(math.log(start)), requires_grad=learned)
+
+    def forward(self) -> Tensor:
+        return self.a.exp().clamp(1.0, 100.0)
+
+
+def log_density_ratio(vectors: Tensor, others: Tensor, alpha: Tensor, margin: Tensor | None = None) -> Tensor:
+    """log f = -alpha |h - g|^2 of unit vectors: (..., A, E), (..., N, E) -> (..., A, N)."""
+    cosine = vectors @ others.mT
+    if margin is not None:
+        cosine = cosine - margin
+    return 2 * alpha * (cosine - 1)
+
+
+def contrastive_loss(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:
+    """-log( f(z, g_k) / sum_j f(z, g_j) ) for each anchor.
+
+    Args:
+        logits: (A, N) log density ratios.
+        target: (A,) the own row k of each anchor; -1 masks an anchor (silent stream, row not yet visited).
+        valid: (N,) or (A, N), false at rows that do not take part.
+
+    Returns:
+        (A,) nats, 0 at masked anchors.
+    """
+    if valid is not None:
+        logits = logits.masked_fill(~valid, float("-inf"))
+    known = target >= 0
+    loss = functional.cross_entropy(logits, target.clamp(min=0), reduction="none")
+    return torch.where(known, loss, torch.zeros_like(loss))
+
+
+def information_bound(loss: Tensor, ceiling: float) -> Tensor:
+    """I(z; K) >= H(K) - L_inv in nats (Barber & Agakov 2003), for rows that do not depend on the sample."""
+    return ceiling - loss
+
+
+def entropy(counts: Tensor) -> float:
+    """H(K) in nats of the label frequencies `counts` (N,): the ceiling of the bound."""
+    p = counts.double() / counts.sum()
+    return float(-(p[p > 0] * p[p > 0].log()).sum())

@@ -1,0 +1,177 @@
+"""The multi-task separative encoder: one trunk, a head that separates and a head that embeds.
+
+Wang, Lam, Su, Yu, ICASSP 2021 (arXiv 2103.00816) gives the idea: a shared trunk trained by both
+tasks. The form of the heads is ours: the speaker head sees each stream's masked spectrum beside
+the trunk's features, and is shared by all streams.
+
+Legend: B mixtures, C streams, T samples, L frames, F bins, D features, S segments of K frames,
+E dimensions of an embedding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from csc_cli.errors import ConfigError
+from csc_cli.nn.chunks import chunk_count, join, split
+from csc_cli.nn.filterbank import FilterbankConfig, make_filterbank
+from csc_cli.nn.galr import GalrBlock, GalrConfig
+
+FLOOR = 1e-2  # under the log of magnitudes, relative to the recording's RMS: -40 dB
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    streams: int = 2  # C, the most talkers that are told apart
+    filterbank: FilterbankConfig = FilterbankConfig()
+    galr: GalrConfig = GalrConfig()
+    trunk_blocks: int = 3
+    separation_blocks: int = 1
+    speaker_blocks: int = 1
+    speaker_input: Literal["masked", "trunk"] = "masked"  # masked spectrum beside the trunk, or the trunk alone
+    embedding: int = 128  # E
+
+    def __post_init__(self) -> None:
+        if self.streams < 1:
+            raise ConfigError(f"streams={self.streams}: must be at least 1")
+        if self.trunk_blocks < 1 or min(self.separation_blocks, self.speaker_blocks) < 0:
+            raise ConfigError("trunk_blocks must be at least 1, the heads' blocks at least 0")
+
+
+class Encoded(NamedTuple):
+    separated: Tensor  # (B, C, T) samples, in the mixture's scale
+    noise: Tensor  # (B, T) what no stream took
+    segments: Tensor  # (B, C, S, E) bottom-up embeddings
+    segment_mask: Tensor  # (B, S) true at segments that hold a real frame
+    query: Tensor  # (B, C, E) mean of the real segments
+
+
+class Framed(NamedTuple):
+    """The trunk's view of a batch, handed to both heads."""
+
+    spectrum: Tensor  # (B, L, F), complex for an STFT
+    magnitude: Tensor  # (B, L, F)
+    trunk: Tensor  # (B, S, K, D)
+    frame_mask: Tensor  # (B, S, K, 1)
+    frames: Tensor  # (B, L, 1) true at real frames
+
+
+class SeparativeEncoder(nn.Module):
+    """Waveform -> separated streams and one sequence of embeddings a stream."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        galr, d = config.galr, config.galr.features
+        self.filterbank = make_filterbank(config.filterbank)
+        bins = self.filterbank.bins
+        self.bottleneck = nn.Sequential(nn.Linear(bins, d), nn.LayerNorm(d))
+        self.trunk = blocks(galr, config.trunk_blocks)
+        self.separation = blocks(galr, config.separation_blocks, config.trunk_blocks)
+        self.masks = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, (config.streams + 1) * bins))
+        masked = config.speaker_input == "masked"
+        self.speaker_in = nn.Linear(bins + d, d) if masked else nn.Linear(d, config.streams * d)
+        self.speaker_norm = nn.LayerNorm(d)
+        self.speaker = blocks(galr, config.speaker_blocks, config.trunk_blocks)
+        self.speaker_out = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, config.embedding))
+
+    def forward(self, mixture: Tensor, lengths: Tensor) -> Encoded:
+        """mixture (B, T) samples, lengths (B,) samples that are real; the rest is ignored."""
+        real = torch.arange(mixture.shape[1], device=mixture.device) < lengths[:, None]  # (B, T)
+        mixture = mixture * real
+        # A recording's level says nothing of its talkers; streams get it back at the end.
+        rms = (mixture.square().sum(1) / lengths.clamp(min=1)).sqrt().clamp(min=1e-7)[:, None]
+        framed = self.frame(mixture / rms, lengths)
+        masks = self.mask(framed)  # (B, C + 1, L, F)
+        sources = self.synthesise(framed, masks, mixture.shape[1])  # (B, C + 1, T)
+        sources = consistent(sources, mixture / rms) * rms[:, None] * real[:, None]
+        segments, query = self.embed(framed, masks[:, :-1])
+        return Encoded(sources[:, :-1], sources[:, -1], segments, framed.frame_mask.any(2).squeeze(-1), query)
+
+    def frame(self, x: Tensor, lengths: Tensor) -> Framed:
+        """The filterbank, the bottleneck and the shared blocks."""
+        galr = self.config.galr
+        spectrum = self.filterbank.analyse(x)
+        magnitude = self.filterbank.magnitude(spectrum)
+        counts = self.filterbank.frame_count(lengths)
+        frames = (torch.arange(magnitude.shape[1], device=x.device) < counts[:, None])[..., None]  # (B, L, 1)
+        features = self.bottleneck(torch.log(magnitude + FLOOR)) * frames
+        trunk = split(features, galr.chunk, galr.chunk_hop)
+        frame_mask = split(frames.to(features.dtype), galr.chunk, galr.chunk_hop) > 0
+        for block in self.trunk:
+            trunk = block(trunk, frame_mask)
+        return Framed(spectrum, magnitude, trunk, frame_mask, frames)
+
+    def mask(self, framed: Framed) -> Tensor:
+        """Masks (B, C + 1, L, F) of the streams and of the noise, which add up to 1."""
+        x = framed.trunk
+        for block in self.separation:
+            x = block(x, framed.frame_mask)
+        x = join(x, self.config.galr.chunk_hop, framed.magnitude.shape[1])  # (B, L, D)
+        logits = self.masks(x).unflatten(-1, (self.config.streams + 1, -1))  # (B, L, C + 1, F)
+        return logits.float().softmax(2).transpose(1, 2)
+
+    def synthesise(self, framed: Framed, masks: Tensor, length: int) -> Tensor:
+        """Masked spectra back to samples: (B, C + 1, L, F) -> (B, C + 1, T)."""
+        masked = (masks * (framed.spectrum * framed.frames)[:, None]).flatten(0, 1)
+        return self.filterbank.synthesise(masked, length).unflatten(0, masks.shape[:2])
+
+    def embed(self, framed: Framed, masks: Tensor) -> tuple[Tensor, Tensor]:
+        """The speaker head: masks (B, C, L, F) -> segments (B, C, S, E), query (B, C, E)."""
+        galr, streams = self.config.galr, masks.shape[1]
+        if self.config.speaker_input == "trunk":
+            x = self.speaker_in(framed.trunk).unflatten(-1, (streams, -1)).movedim(-2, 1)  # (B, C, S, K, D)
+        else:
+            trunk = join(framed.trunk, galr.chunk_hop, masks.shape[2])  # (B, L, D)
+            heard = torch.log(masks * framed.magnitude[:, None] + FLOOR)  # (B, C, L, F)
+            x = self.speaker_in(torch.cat([heard, trunk[:, None].expand(-1, streams, -1, -1)], -1))
+            x = split((x * framed.frames[:, None]).flatten(0, 1), galr.chunk, galr.chunk_hop)
+            x = x.unflatten(0, masks.shape[:2])
+        frame_mask = framed.frame_mask.repeat_interleave(streams, 0)  # (B C, S, K, 1)
+        x = self.speaker_norm(x).flatten(0, 1) * frame_mask
+        for block in self.speaker:
+            x = block(x, frame_mask)
+        x = masked_mean(x, frame_mask, 2).unflatten(0, masks.shape[:2])  # (B, C, S, D)
+        segments = self.speaker_out(x).float()
+        segment_mask = framed.frame_mask.any(2)[:, None]  # (B, 1, S, 1)
+        segments = segments * segment_mask
+        return segments, masked_mean(segments, segment_mask, 2)
+
+
+def blocks(galr: GalrConfig, count: int, first: int = 0) -> nn.ModuleList:
+    """A stack of `count` blocks that begins at depth `first`."""
+    return nn.ModuleList(GalrBlock(galr, first + index) for index in range(count))
+
+
+def masked_mean(x: Tensor, mask: Tensor, axis: int) -> Tensor:
+    """Mean over `axis` of the entries where the broadcast `mask` is true; 0 where there is none."""
+    keep = mask.to(x.dtype)
+    return (x * keep).sum(axis) / keep.sum(axis).clamp(min=1)
+
+
+def consistent(sources: Tensor, mixture: Tensor) -> Tensor:
+    """Mixture consistency (Wisdom et al. 2019, eq. 3): share out what the sources lack.
+
+    Args:
+        sources: (B, C + 1, T), the last one the noise; mixture: (B, T).
+
+    Returns:
+        (B, C + 1, T) whose sum over the streams is the mixture.
+    """
+    lacking = mixture - sources.sum(1)
+    return sources + lacking[:, None] / sources.shape[1]
+
+
+def check_length(config: EncoderConfig, samples: int) -> bool:
+    """Whether a recording of `samples` samples fills at least one window of the filterbank."""
+    return samples >= config.filterbank.window
+
+
+def segment_count(encoder: SeparativeEncoder, samples: Tensor) -> Tensor:
+    """Segments S that recordings of `samples` (B,) samples give."""
+    galr = encoder.config.galr
+    return chunk_count(encoder.filterbank.frame_count(samples), galr.chunk, galr.chunk_hop)
