@@ -1,0 +1,44 @@
+"""`csc train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from csc_cli.cli import options
+
+
+@click.command(
+    epilog=options.examples(
+        "csc train conf/train/csc-mini.yaml data/train exp/csc",
+        "csc train conf/train/csc-mini.yaml data/train exp/untrained --max-steps 0",
+        "csc train conf/train/csc-mini.yaml data/train exp/csc --set objective.contrastive_weight=2",
+        "torchrun --nproc-per-node 2 -m csc_cli.cli.main train conf/train/csc-mini.yaml data/train exp/csc",
+    )
+)
+@options.existing("conf")
+@options.existing("data")
+@options.output("exp")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any key of the config; repeatable.")
+@click.option("--max-steps", type=click.IntRange(min=0), help="In place of optimiser.steps; 0 writes the untrained model.")
+@click.option("--seed", type=int, help="In place of the config's seed.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that draw batches.")
+@options.device
+@options.quiet
+def train(
+    conf: Path, data: Path, exp: Path, overrides: tuple[str, ...], max_steps: int | None, seed: int | None,
+    workers: int, device: str,
+) -> None:  # fmt: skip
+    """Train the model that CONF describes on the data directory DATA, into the model directory EXP.
+
+    A rerun goes on from the last checkpoint in EXP. Ctrl-C and SIGTERM save a checkpoint and stop.
+    """
+    from csc_cli.plots.curves import plot_curves
+    from csc_cli.training.trainer import train_model
+
+    if max_steps is not None:
+        overrides = (*overrides, f"optimiser.steps={max_steps}")
+    if seed is not None:
+        overrides = (*overrides, f"seed={seed}")
+    click.echo(train_model(conf, data, exp, overrides, device=device, workers=workers, on_checkpoint=plot_curves))

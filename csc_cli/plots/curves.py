@@ -1,0 +1,45 @@
+"""curves.png of a model directory: what train.jsonl says, to look at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from csc_cli.files import atomic_path
+
+PANELS = (
+    ("separation", "SI-SNR improvement (dB)", ("si_snri", "held_out_si_snri")),
+    ("information", "bound on I(z; K) (nats)", ("bound", "held_out_bound", "ceiling")),
+    ("losses", "nats", ("inventory", "segment", "batch")),
+    ("optimiser", "gradient norm", ("gradient_norm",)),
+)
+
+
+def plot_curves(directory: Path) -> None:
+    """Draw the history of `directory` to its curves.png; nothing where there is no history yet."""
+    path = directory / "train.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    if not rows:
+        return
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 7), layout="constrained")
+    for axes, (title, unit, keys) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+        for key in keys:
+            _line(axes, rows, key)
+        parted = next((row["step"] for row in rows if row.get("parted")), None)
+        if parted is not None:
+            axes.axvline(parted, color="0.7", linestyle=":", label="one-talker mixtures come in")
+        axes.set(title=title, xlabel="step", ylabel=unit)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    with atomic_path(directory / "curves.png") as target:
+        figure.savefig(target, dpi=100, format="png")
+
+
+def _line(axes: Any, rows: list[dict[str, Any]], key: str) -> None:
+    points = [(row["step"], row[key]) for row in rows if key in row]
+    if points:
+        style = {"marker": "o", "markersize": 3} if key.startswith("held_out") else {"alpha": 0.8}
+        axes.plot(*zip(*points, strict=True), label=key.replace("_", " "), **style)

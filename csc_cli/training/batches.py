@@ -1,0 +1,197 @@
+"""Round-robin batches: each utterance in several mixtures, each mixture a condition of its own.
+
+mixture (i, r) = u_i + a u_((i + r) mod B), r = 1 ... M. A batch is a function of (seed, step) and
+the data alone; ranks take contiguous parts of it, workers take steps.
+
+Legend: B utterances, M conditions, C streams, T samples; a batch has B M mixtures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from csc_cli import seeds
+from csc_cli.errors import DataError, some
+from csc_cli.kaldi.datadir import DataDir, Utterance
+from csc_cli.mixtures.manifest import Mixture
+from csc_cli.mixtures.plan import plan_mixture
+from csc_cli.mixtures.render import render
+from csc_cli.mixtures.store import AudioStore
+from csc_cli.training.config import TrainConfig
+
+
+class MixtureBatch(NamedTuple):
+    mixture: Tensor  # (B M, T)
+    sources: Tensor  # (B M, C, T), zeros where a stream should be silent
+    lengths: Tensor  # (B M,) samples
+    labels: Tensor  # (B M, C) row of the inventory, -1 at silent streams
+    ids: tuple[str, ...]
+
+    def to(self, device: torch.device) -> MixtureBatch:
+        moved = (tensor.to(device, non_blocking=True) for tensor in self[:4])
+        return MixtureBatch(*moved, self.ids)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What is trained on, what is held out, and which row each utterance belongs to."""
+
+    train: tuple[Utterance, ...]
+    held_out: tuple[Utterance, ...]
+    rows: dict[tuple[str, float], int]  # (speaker or utterance, speed) -> row
+
+    def row(self, config: TrainConfig, utterance: Utterance, speed: float) -> int:
+        """The utterance's row, -1 where it has none (a held-out utterance among utterance rows)."""
+        name = utterance.speaker if config.inventory.label == "speaker" else utterance.id
+        return self.rows.get((name, speed), -1)
+
+
+def make_corpus(data: DataDir, config: TrainConfig) -> Corpus:
+    """Split off held-out utterances and number the rows.
+
+    With utterance rows nothing looks at utt2spk: utterances are held out by their id alone.
+
+    Raises:
+        DataError: too few speakers or utterances for a batch.
+    """
+    speakers = config.inventory.label == "speaker"
+    groups: dict[str, list[Utterance]] = {}
+    for utterance in data.utterances:
+        groups.setdefault(utterance.speaker if speakers else "", []).append(utterance)
+    train: list[Utterance] = []
+    held_out: list[Utterance] = []
+    for name in sorted(groups):
+        members = groups[name]
+        # A speaker keeps at least two utterances to train on; one with fewer than three gives none away.
+        count = min(round(config.batch.held_out * len(members)), max(0, len(members) - 2))
+        chosen = set(seeds.generator(config.seed, "held out", name).permutation(len(members))[:count].tolist())
+        for place, utterance in enumerate(members):
+            (held_out if place in chosen else train).append(utterance)
+    need = config.batch.utterances // 2 if speakers else config.batch.utterances
+    have = len(groups) if speakers else len(train)
+    if have < need:
+        what = "speakers" if speakers else "utterances"
+        raise DataError(f"{data.path}: {have} {what}, but a batch needs {need}; lower batch.utterances")
+    names = sorted(groups) if speakers else [utterance.id for utterance in train]
+    rows = {(name, speed): 0 for speed in config.mixtures.speeds for name in names}
+    return Corpus(tuple(train), tuple(held_out), {key: row for row, key in enumerate(rows)})
+
+
+class RoundRobin(torch.utils.data.Dataset[MixtureBatch]):
+    """The training batches, by step. `parted` lets one-talker mixtures in."""
+
+    def __init__(self, config: TrainConfig, corpus: Corpus, store: AudioStore, part: tuple[int, int]) -> None:
+        """`part` is (rank, world): this rank's share of each batch."""
+        self.config, self.corpus, self.store, self.part = config, corpus, store, part
+        self.parted = False
+        self.by_speaker: dict[str, list[Utterance]] = {}
+        if config.inventory.label == "speaker":
+            for utterance in corpus.train:
+                self.by_speaker.setdefault(utterance.speaker, []).append(utterance)
+        self.speakers = sorted(self.by_speaker)
+        size = config.batch.utterances * config.batch.conditions
+        if size % part[1]:
+            raise DataError(f"batch: {size} mixtures cannot be shared by {part[1]} processes; change batch.utterances")
+
+    def __len__(self) -> int:
+        return self.config.optimiser.steps
+
+    def __getitem__(self, step: int) -> MixtureBatch:
+        plans, labels = self.plan(step)
+        share = len(plans) // self.part[1]
+        mine = slice(self.part[0] * share, (self.part[0] + 1) * share)
+        return render_batch(plans[mine], labels[mine], self.store, self.config.model.encoder.streams)
+
+    def draw(self, step: int) -> list[tuple[Utterance, float]]:
+        """B utterances with their speeds; a speaker's two stand B / 2 apart, so that they never meet."""
+        config, rng = self.config, seeds.generator(self.config.seed, "batch", step)
+        count, speeds = config.batch.utterances, config.mixtures.speeds
+        if not self.by_speaker:
+            chosen = rng.choice(len(self.corpus.train), count, replace=False)
+            return [(self.corpus.train[index], speeds[rng.integers(len(speeds))]) for index in chosen]
+        first: list[tuple[Utterance, float]] = []
+        second: list[tuple[Utterance, float]] = []
+        for index in rng.choice(len(self.speakers), -(-count // 2), replace=False):
+            utterances = self.by_speaker[self.speakers[index]]
+            one, two = rng.choice(len(utterances), 2, replace=len(utterances) < 2)
+            speed = speeds[rng.integers(len(speeds))]
+            first.append((utterances[one], speed))
+            second.append((utterances[two], speed))
+        return (first + second)[:count]
+
+    def plan(self, step: int) -> tuple[list[Mixture], list[list[int]]]:
+        """All mixtures of a step and, for each source, its row."""
+        config = self.config
+        drawn = self.draw(step)
+        plans, labels = [], []
+        for shift in range(1, config.batch.conditions + 1):
+            for place, one in enumerate(drawn):
+                rng = seeds.generator(config.seed, "mixture", step, place, shift)
+                talkers = [one, drawn[(place + shift) % len(drawn)]]
+                alone = rng.random() < config.batch.one_talker
+                if self.parted and alone:
+                    talkers = talkers[:1]
+                plans.append(plan_crop(f"{step}-{place}-{shift}", talkers, config, rng, self.store))
+                labels.append([self.corpus.row(config, *talker) for talker in talkers])
+        return plans, labels
+
+
+def plan_crop(
+    name: str,
+    talkers: Sequence[tuple[Utterance, float]],
+    config: TrainConfig,
+    rng: np.random.Generator,
+    store: AudioStore,
+) -> Mixture:
+    """A mixture of crops of `mixtures.crop_s` seconds of the given utterances at the given speeds."""
+    utterances, speeds = zip(*talkers, strict=True)
+    return plan_mixture(name, utterances, config.mixtures, rng, store, speeds=speeds)
+
+
+def held_out_batches(config: TrainConfig, corpus: Corpus, store: AudioStore, size: int) -> Iterator[MixtureBatch]:
+    """Two-talker mixtures of held-out utterances of different speakers, the same at every call."""
+    pool = corpus.held_out
+    if len({utterance.speaker for utterance in pool}) < 2:
+        return
+    plans, labels = [], []
+    for index in range(config.batch.held_out_mixtures):
+        rng = seeds.generator(config.seed, "held-out mixture", index)
+        one = pool[rng.integers(len(pool))]
+        others = [utterance for utterance in pool if utterance.speaker != one.speaker]
+        talkers = [(one, 1.0), (others[rng.integers(len(others))], 1.0)]
+        plans.append(plan_crop(f"held-out-{index}", talkers, config, rng, store))
+        labels.append([corpus.row(config, *talker) for talker in talkers])
+    for start in range(0, len(plans), size):
+        part = slice(start, start + size)
+        yield render_batch(plans[part], labels[part], store, config.model.encoder.streams)
+
+
+def render_batch(
+    plans: Sequence[Mixture], labels: Sequence[Sequence[int]], store: AudioStore, streams: int
+) -> MixtureBatch:
+    """Render the mixtures and pad them to one length and to `streams` sources.
+
+    Raises:
+        DataError: a mixture has more talkers than streams.
+    """
+    longest = max(plan.length for plan in plans)
+    mixture = np.zeros((len(plans), longest), np.float32)
+    sources = np.zeros((len(plans), streams, longest), np.float32)
+    rows = np.full((len(plans), streams), -1, np.int64)
+    crowded = [plan.id for plan in plans if len(plan.sources) > streams]
+    if crowded:
+        raise DataError(f"more talkers than the model's {streams} streams in: {some(crowded)}")
+    for place, plan in enumerate(plans):
+        rendered = render(plan, store)
+        mixture[place, : plan.length] = rendered.mixture
+        sources[place, : len(plan.sources), : plan.length] = rendered.sources
+        rows[place, : len(plan.sources)] = labels[place]
+    lengths = torch.tensor([plan.length for plan in plans])
+    ids = tuple(plan.id for plan in plans)
+    return MixtureBatch(torch.from_numpy(mixture), torch.from_numpy(sources), lengths, torch.from_numpy(rows), ids)

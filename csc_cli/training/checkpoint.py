@@ -1,0 +1,74 @@
+"""Checkpoints: everything that a training needs to go on exactly, written whole or not at all.
+
+The random draws of a step are functions of (seed, step), so no generator's state is kept.
+Files hold tensors and plain values only, and are read with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from csc_cli.errors import ConfigError, DataError
+from csc_cli.files import atomic_path
+
+KEPT = 2
+VERSION = 1
+
+
+def path_of(directory: Path, step: int) -> Path:
+    return directory / f"step-{step:08d}.pt"
+
+
+def save(directory: Path, step: int, state: dict[str, Any]) -> Path:
+    """Write the checkpoint of `step` and remove all but the newest `KEPT`."""
+    target = path_of(directory, step)
+    with atomic_path(target) as path:
+        torch.save({"version": VERSION, "step": step, **state}, path)
+    for old in steps(directory)[:-KEPT]:
+        path_of(directory, old).unlink(missing_ok=True)
+    return target
+
+
+def steps(directory: Path) -> list[int]:
+    """The steps whose checkpoints lie in `directory`, ascending."""
+    return sorted(int(path.stem.removeprefix("step-")) for path in directory.glob("step-*.pt"))
+
+
+def load_latest(directory: Path, settings: dict[str, Any], identity: str) -> dict[str, Any] | None:
+    """The newest checkpoint, or None where there is none.
+
+    Args:
+        settings: the resolved config; `identity`: a checksum of the training data's ids.
+
+    Raises:
+        ConfigError: it was made with other settings, other data or a newer version of csc.
+        DataError: the file is damaged.
+    """
+    found = steps(directory)
+    if not found:
+        return None
+    path = path_of(directory, found[-1])
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise DataError(f"{path}: damaged ({type(error).__name__}); remove it to go on from the one before") from error
+    if state["version"] > VERSION:
+        raise ConfigError(f"{path}: written by a newer csc (format {state['version']}); update csc")
+    changed = differences(state["settings"], settings)
+    if changed:
+        raise ConfigError(f"{path}: was trained with other settings ({'; '.join(changed)}); use another EXP directory")
+    if state["identity"] != identity:
+        raise ConfigError(f"{path}: was trained on other utterances; use another EXP directory")
+    return state
+
+
+def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """The keys whose values differ: `part.key: old -> new`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        parts = [differences(old.get(key), new.get(key), f"{prefix}.{key}" if prefix else key) for key in keys]
+        return [line for part in parts for line in part]
+    return [] if old == new else [f"{prefix}: {old} -> {new}"]

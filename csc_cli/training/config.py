@@ -1,0 +1,110 @@
+"""All settings of a training: the only home of their defaults (conf/train/*.yaml sets the rest)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from csc_cli.errors import ConfigError
+from csc_cli.mixtures.plan import MixtureConfig
+from csc_cli.nn.inventory import InventoryConfig
+from csc_cli.nn.model import ModelConfig
+
+
+@dataclass(frozen=True)
+class BatchConfig:
+    """Which utterances meet in a batch (method's section 2); how a mixture sounds is MixtureConfig's.
+
+    Each speed of `mixtures.speeds` other than 1 makes speakers (rows) of its own, as in Kaldi's recipes.
+    """
+
+    utterances: int = 16  # B of one optimiser step, over all ranks
+    conditions: int = 2  # M: utterance i is mixed with i + 1 ... i + M, so it occurs in 2 M mixtures
+    one_talker: float = 0.25  # share of mixtures without the interferer, once the streams have parted
+    held_out: float = 0.05  # share of each speaker's utterances kept for the held-out bound
+    held_out_mixtures: int = 64
+
+    def __post_init__(self) -> None:
+        if self.utterances < 3 or not 1 <= self.conditions <= (self.utterances - 1) // 2:
+            raise ConfigError(
+                f"utterances={self.utterances}, conditions={self.conditions}: conditions must lie between 1 and "
+                "(utterances - 1) / 2, beyond that pairs repeat"
+            )
+        if not (0 <= self.one_talker < 1 and 0 <= self.held_out < 1):
+            raise ConfigError("one_talker and held_out must lie in [0, 1)")
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """Which losses, and how much of each (method's sections 1 and 3)."""
+
+    separation: Literal["si_snr", "scale_aware", "none"] = "si_snr"
+    contrastive_weight: float = 5.0  # lambda, of L_inv + L_batch, against decibels
+    segment_weight: float = 0.2  # of the segments' own L_inv beside the recording's
+    batch_weight: float = 1.0  # of L_batch beside L_inv
+    silent_weight: float = 0.1  # of the silent streams' decibels
+    regulariser_weight: float = 0.0  # gamma, keeps learned rows apart
+    own_stream: bool = False  # the anchor's mixture among its own keys: leaks, for comparison only
+    alpha: float = 10.0  # inverse temperature at the start
+    learn_alpha: bool = True
+    parted_db: float = 3.5  # one-talker mixtures come in when the held-out SI-SNRi has passed this ...
+    parted_latest: float = 0.5  # ... or after this share of the steps
+
+    def __post_init__(self) -> None:
+        weights = (self.contrastive_weight, self.segment_weight, self.batch_weight, self.silent_weight)
+        if min(*weights, self.regulariser_weight) < 0:
+            raise ConfigError("weights of losses must not be negative")
+        if not 1 <= self.alpha <= 100:
+            raise ConfigError(f"alpha={self.alpha}: must lie in [1, 100]")
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    steps: int = 2000
+    learning_rate: float = 1e-3
+    warmup: int = 100  # steps
+    final_rate: float = 0.01  # share of the learning rate at the last step of the cosine
+    weight_decay: float = 0.01
+    clip: float = 5.0  # norm of the gradient
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the hardware has it
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or self.warmup < 0 or self.learning_rate <= 0 or self.clip <= 0:
+            raise ConfigError("steps and warmup must be at least 0, learning_rate and clip positive")
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    log_every: int = 20  # steps a line of train.jsonl
+    held_out_every: int = 200
+    checkpoint_every: int = 200
+
+    def __post_init__(self) -> None:
+        if min(self.log_every, self.held_out_every, self.checkpoint_every) < 1:
+            raise ConfigError("log_every, held_out_every and checkpoint_every must be at least 1")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    model: ModelConfig
+    seed: int = 0
+    inventory: InventoryConfig = InventoryConfig()
+    mixtures: MixtureConfig = field(default_factory=MixtureConfig)
+    batch: BatchConfig = BatchConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    optimiser: OptimiserConfig = OptimiserConfig()
+    tracking: TrackingConfig = TrackingConfig()
+
+    def __post_init__(self) -> None:
+        if self.model.sample_rate != self.mixtures.sample_rate:
+            raise ConfigError(
+                f"model.sample_rate={self.model.sample_rate} and mixtures.sample_rate={self.mixtures.sample_rate} differ"
+            )
+        if self.model.encoder.streams < 2:
+            raise ConfigError("model.encoder.streams: mixtures of two talkers need at least 2")
+        if self.mixtures.crop_s is None:
+            raise ConfigError("mixtures.crop_s: training needs a fixed length in seconds, 2.5 for instance")
+        if round(self.mixtures.crop_s * self.model.sample_rate) < self.model.encoder.filterbank.window:
+            raise ConfigError(f"mixtures.crop_s={self.mixtures.crop_s}: shorter than the filterbank's window")
+        if len(set(self.mixtures.speeds)) != len(self.mixtures.speeds):
+            raise ConfigError(f"mixtures.speeds={list(self.mixtures.speeds)}: holds a speed twice")

@@ -1,0 +1,60 @@
+"""`train.jsonl`: a line an interval, the source of all curves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from csc_cli.errors import DataError, at
+from csc_cli.files import open_atomic
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """All lines of a history; a half-written last line (a killed run) is left out.
+
+    Raises:
+        DataError: another line is damaged.
+    """
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if number < len(lines):
+                raise DataError(at(path, number, "not a line of JSON; remove it")) from error
+    return rows
+
+
+class History:
+    """Appends rows to `train.jsonl` (and to TensorBoard) and drops those after a checkpoint at resume."""
+
+    def __init__(self, directory: Path, step: int) -> None:
+        """`step` is the number of steps done: later rows belong to a run that was cut off."""
+        self.path = directory / "train.jsonl"
+        kept = [row for row in read(self.path) if row["step"] <= step]
+        with open_atomic(self.path) as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in kept)
+        self.stream = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 (closed by close)
+        self.board = _board(directory, step)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """One line, flushed; numbers also become TensorBoard scalars."""
+        self.stream.write(json.dumps(row) + "\n")
+        self.stream.flush()
+        for key, value in row.items():
+            if key != "step" and isinstance(value, (int, float)):
+                self.board.add_scalar(key, value, row["step"])
+
+    def close(self) -> None:
+        self.stream.close()
+        self.board.close()
+
+
+def _board(directory: Path, step: int) -> Any:
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)

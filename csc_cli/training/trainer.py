@@ -1,0 +1,263 @@
+"""The training loop: one class, in which a rerun finds its checkpoint and goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from csc_cli import config as configs
+from csc_cli import seeds
+from csc_cli.errors import CscError, DataError, some
+from csc_cli.kaldi.datadir import DataDir
+from csc_cli.mixtures.store import AudioStore
+from csc_cli.nn.contrastive import entropy
+from csc_cli.nn.inventory import Inventory
+from csc_cli.nn.model import new_model, save_model
+from csc_cli.progress import note, track
+from csc_cli.training import checkpoint, distributed
+from csc_cli.training.batches import Corpus, MixtureBatch, RoundRobin, held_out_batches, make_corpus
+from csc_cli.training.config import TrainConfig
+from csc_cli.training.history import History
+from csc_cli.training.objective import Learner
+from csc_cli.training.schedule import learning_rate
+
+GRACE = (signal.SIGTERM, signal.SIGINT)
+
+
+class Interrupted(CscError):
+    """The run was asked to stop, and saved a checkpoint first."""
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of autocast: `auto` is bfloat16 where the hardware multiplies it faster."""
+    if name != "auto":
+        return torch.bfloat16 if name == "bfloat16" else torch.float32
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    capabilities = torch.cpu.get_capabilities()
+    fast = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
+    return torch.bfloat16 if fast else torch.float32
+
+
+class Trainer:
+    """Trains the model that `config` describes on `data`, in the model directory `directory`."""
+
+    def __init__(self, config: TrainConfig, data: DataDir, directory: Path, device: torch.device, workers: int = 0):
+        self.config, self.directory, self.workers = config, directory, workers
+        self.device = distributed.start(device)
+        self.corpus: Corpus = make_corpus(data, config)
+        self.store = AudioStore(data, config.model.sample_rate)
+        self.batches = RoundRobin(config, self.corpus, self.store, (distributed.rank(), distributed.world()))
+        self.settings = configs.to_dict(config)
+        ids = "\n".join(f"{utterance.id} {utterance.speaker}" for utterance in data.utterances)
+        self.identity = hashlib.sha256(ids.encode()).hexdigest()
+        model = new_model(config.model, seeds.derive(config.seed, "weights"))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seeds.derive(config.seed, "rows"))
+            inventory = Inventory(config.inventory, len(self.corpus.rows), config.model.encoder.embedding)
+        self.learner = Learner(model, inventory, config).to(self.device)
+        decayed = [p for p in self.learner.parameters() if p.requires_grad and p.dim() >= 2]
+        others = [p for p in self.learner.parameters() if p.requires_grad and p.dim() < 2]
+        groups = [
+            {"params": decayed, "weight_decay": config.optimiser.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=config.optimiser.learning_rate, fused=True)
+        dtype = choose_precision(config.optimiser.precision, self.device)
+        self.autocast = torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
+        self.precision = str(dtype).removeprefix("torch.")
+        self.step, self.seconds, self.stopping = 0, 0.0, False
+
+    def run(self, on_checkpoint: Callable[[Path], None] = lambda directory: None) -> str:
+        """Train from the last checkpoint to the last step; returns a line about what was done.
+
+        Raises:
+            Interrupted: SIGTERM or Ctrl-C came; the checkpoint says where to go on.
+            CscError: a loss is not finite; a checkpoint does not fit.
+        """
+        self.restore()
+        steps = self.config.optimiser.steps
+        first, began = self.step, time.monotonic()
+        before = {number: signal.signal(number, self._stop) for number in GRACE}
+        history = History(self.directory, self.step) if distributed.rank() == 0 else None
+        try:
+            for _ in track(self.steps(history, on_checkpoint), "training", total=steps - first):
+                pass
+            self.save(on_checkpoint)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            if history:
+                history.close()
+        minutes = (time.monotonic() - began) / 60
+        return f"trained {steps - first} of {steps} steps in {minutes:.1f} min ({self.precision}): {self.directory}"
+
+    def steps(self, history: History | None, on_checkpoint: Callable[[Path], None]) -> Iterator[int]:
+        """Do the steps that are left, tracking and saving at their intervals."""
+        tracking = self.config.tracking
+        sums: dict[str, float] = {}
+        mark = time.monotonic()
+        while self.step < self.config.optimiser.steps:
+            for batch in self.load():
+                figures = self.update(batch)
+                self.step += 1
+                for key, value in figures.items():
+                    sums[key] = sums.get(key, 0.0) + value
+                if self.step % tracking.log_every == 0 or self.step == self.config.optimiser.steps:
+                    now = time.monotonic()
+                    self.seconds, mark = self.seconds + now - mark, now
+                    if history:
+                        history.add(self.summary(sums))
+                    sums = {}
+                yield self.step
+                due = self.step % tracking.checkpoint_every == 0
+                if distributed.any_rank(self.stopping):
+                    self.save(on_checkpoint)
+                    where = f"step {self.step} of {self.config.optimiser.steps}"
+                    raise Interrupted(f"stopped at {where}; the same command goes on from there")
+                if self.step % tracking.held_out_every == 0 or self.step == self.config.optimiser.steps:
+                    measured = self.held_out()
+                    if history and measured:
+                        history.add({"step": self.step, **measured})
+                    mark = time.monotonic()
+                    if self.part(measured.get("held_out_si_snri")):
+                        break  # the loader must draw by the new rule from the next step on
+                if due:
+                    self.save(on_checkpoint)
+
+    def load(self) -> DataLoader[MixtureBatch]:
+        """The batches from this step to the next place where the rule of drawing may change."""
+        every = self.config.tracking.held_out_every
+        end = self.config.optimiser.steps
+        if not self.batches.parted:
+            end = min(end, (self.step // every + 1) * every)
+        return DataLoader(
+            self.batches, batch_size=None, sampler=range(self.step, end), num_workers=self.workers,
+            prefetch_factor=2 if self.workers else None, pin_memory=self.device.type == "cuda",
+        )  # fmt: skip
+
+    def update(self, batch: MixtureBatch) -> dict[str, float]:
+        """One optimiser step; returns its figures, summed over ranks."""
+        config = self.config.optimiser
+        self.learner.train()
+        torch.manual_seed(seeds.derive(self.config.seed, "dropout", self.step, distributed.rank()))
+        choice = torch.Generator().manual_seed(seeds.derive(self.config.seed, "subsets", self.step) % 2**63)
+        losses = self.learner(batch.to(self.device), choice, self.autocast)
+        losses.total.backward()
+        parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+        distributed.add_gradients(parameters)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, config.clip)
+        figures = torch.stack([losses.total.detach(), *losses.figures.values()])
+        values = distributed.total(figures).tolist()
+        if not math.isfinite(values[0]) or not torch.isfinite(norm):
+            self.optimiser.zero_grad()
+            raise DataError(
+                f"step {self.step}: the loss is {values[0]} and the gradient's norm {float(norm)}, from the mixtures "
+                f"{some(batch.ids)}; the last checkpoint is whole: lower optimiser.learning_rate"
+            )
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate(config, self.step)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.learner.update_inventory()
+        return {"loss": values[0], **dict(zip(losses.figures, values[1:], strict=True)), "gradient_norm": float(norm)}
+
+    def summary(self, sums: dict[str, float]) -> dict[str, float | int | bool]:
+        """A line of train.jsonl: means over the steps since the last one."""
+        count = (self.step - 1) % self.config.tracking.log_every + 1
+        means = {key: round(value / count, 5) for key, value in sums.items()}
+        ceiling = self.ceiling()
+        return {
+            "step": self.step, "seconds": round(self.seconds, 1), **means,
+            "bound": round(ceiling - means["inventory"], 5), "ceiling": round(ceiling, 5),
+            "alpha": round(float(self.learner.temperature()), 4), "parted": self.batches.parted,
+        }  # fmt: skip
+
+    def ceiling(self) -> float:
+        """H(K) in nats of the rows that take part: they are drawn uniformly, so log N."""
+        return entropy(self.learner.inventory.visited.float().cpu()) if self.learner.inventory.visited.any() else 0.0
+
+    @torch.no_grad()
+    def held_out(self) -> dict[str, float]:
+        """SI-SNRi and bound on mixtures of utterances that are never trained on; rank by rank a part."""
+        self.learner.eval()
+        sums = torch.zeros(4)
+        size = max(1, self.config.batch.utterances * self.config.batch.conditions // distributed.world())
+        for index, batch in enumerate(held_out_batches(self.config, self.corpus, self.store, size)):
+            if index % distributed.world() == distributed.rank():
+                sums += self.learner.measure(batch.to(self.device), self.autocast).cpu()
+        gain, streams, loss, rows = distributed.total(sums).tolist()
+        figures: dict[str, float] = {}
+        if streams:
+            figures["held_out_si_snri"] = round(gain / streams, 5)
+        if rows:
+            figures["held_out_bound"] = round(self.ceiling() - loss / rows, 5)
+        return figures
+
+    def part(self, gain: float | None) -> bool:
+        """Let one-talker mixtures in once the streams have parted; true at the step where that happens."""
+        objective = self.config.objective
+        late = self.step >= objective.parted_latest * self.config.optimiser.steps
+        learned = objective.separation == "none" or (gain is not None and gain >= objective.parted_db)
+        if self.batches.parted or not (late or learned):
+            return False
+        self.batches.parted = True
+        note(f"step {self.step}: one-talker mixtures from here on")
+        return True
+
+    def save(self, on_checkpoint: Callable[[Path], None]) -> None:
+        """The checkpoint of this step and the model as it is now."""
+        if distributed.rank() == 0:
+            state = {
+                "learner": self.learner.state_dict(), "optimiser": self.optimiser.state_dict(),
+                "parted": self.batches.parted, "seconds": self.seconds,
+                "settings": self.settings, "identity": self.identity,
+            }  # fmt: skip
+            checkpoint.save(self.directory / "checkpoints", self.step, state)
+            save_model(self.learner.model, self.directory, configs.dumps(self.config))
+            on_checkpoint(self.directory)
+        distributed.wait()
+
+    def restore(self) -> None:
+        """Go on from the newest checkpoint, if there is one."""
+        state: dict[str, Any] | None = checkpoint.load_latest(
+            self.directory / "checkpoints", self.settings, self.identity
+        )
+        if state is None:
+            return
+        self.learner.load_state_dict(state["learner"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.batches.parted = state["parted"]
+        note(f"going on from step {self.step}")
+
+    def _stop(self, number: int, _frame: Any) -> None:
+        self.stopping = True
+
+
+def train_model(
+    conf: Path,
+    data_dir: Path,
+    directory: Path,
+    overrides: tuple[str, ...] = (),
+    device: str = "auto",
+    workers: int = 0,
+    on_checkpoint: Callable[[Path], None] = lambda directory: None,
+) -> str:
+    """Train as the config file says; the entry of `csc train`. Returns a line about what was done."""
+    from csc_cli.nn.model import pick_device
+
+    config = configs.load(TrainConfig, conf, overrides)
+    trainer = Trainer(config, DataDir.load(data_dir), directory, pick_device(device), workers)
+    try:
+        return trainer.run(on_checkpoint)
+    finally:
+        distributed.stop()
