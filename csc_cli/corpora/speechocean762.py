@@ -1,0 +1,86 @@
+"""speechocean762: read English by Mandarin speakers, 16 kHz (Zhang et al., Interspeech 2021; openslr.org/101).
+
+The corpus has Kaldi data directories of its own, `train` and `test` with disjoint speakers, whose wav.scp is
+relative to the corpus's folder (WAVE/SPEAKER0001/000010011.WAV; a part of the corpus may have other folders
+and formats). Utterance ids are numbers there; here they begin with the speaker's id: 0001-000010011.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from csc_cli.corpora.parts import of_speakers, split_speakers, write_parts
+from csc_cli.errors import DataError, some
+from csc_cli.kaldi.datadir import DataDir, Utterance
+from csc_cli.kaldi.text import read_map
+
+_REQUIRED = ("wav.scp", "utt2spk")
+_KEPT = ("text", "spk2gender", "spk2age")
+
+
+def prepare_speechocean762(source: Path, data: Path, dev_speakers: float = 0, seed: int = 0) -> str:
+    """Write data/train and data/test as the corpus parts them, and data/dev of train's speakers if asked for.
+
+    Args:
+        source: the corpus's folder, or the one in which it was unpacked.
+        dev_speakers: how many of the train speakers (or what fraction) become dev, drawn by the seed.
+
+    Returns:
+        A line a part: speakers, utterances.
+
+    Raises:
+        DataError: files are missing (all are named, with where they were looked for) or damaged, or the two
+            parts share a speaker.
+    """
+    folder = _find(source)
+    parts = {part: _read(folder, part) for part in ("train", "test")}
+    both = sorted(set(parts["train"].spk2utt) & set(parts["test"].spk2utt))
+    if both:
+        raise DataError(f"{folder}: speakers {some(both)} are in train and in test; unpack the corpus again")
+    split = split_speakers(parts["train"].spk2utt, dev_speakers, 0, seed)
+    if split["dev"]:
+        parts |= {part: of_speakers(parts["train"], split[part]) for part in ("train", "dev")}
+    return write_parts(data, parts)
+
+
+def _find(source: Path) -> Path:
+    """The folder that has train and test."""
+    places = (source, source / "speechocean762")
+    for folder in places:
+        if all((folder / part / name).is_file() for part in ("train", "test") for name in _REQUIRED):
+            return folder
+    folder = next((place for place in reversed(places) if place.is_dir()), source)
+    missing = [f"{part}/{name}" for part in ("train", "test") for name in _REQUIRED]
+    missing = [name for name in missing if not (folder / name).is_file()]
+    looked = " and ".join(map(str, places))
+    raise DataError(
+        f"{folder}: {', '.join(missing)} not found (looked in {looked}); give the folder that the archive of "
+        "https://www.openslr.org/101 unpacks to, with train/, test/ and WAVE/"
+    )
+
+
+def _read(folder: Path, part: str) -> DataDir:
+    wav, speaker_of = (read_map(folder / part / name) for name in _REQUIRED)
+    odd = sorted(set(wav) ^ set(speaker_of))
+    if odd:
+        raise DataError(f"{folder / part}: utterances {some(odd)} are in only one of wav.scp and utt2spk")
+    absent = sorted(name for name in wav.values() if not (folder / name).is_file())
+    if absent:
+        raise DataError(
+            f"{folder / part / 'wav.scp'}: {len(absent)} of {len(wav)} recordings are not there: {some(absent)} "
+            f"(looked in {folder}); unpack the corpus again"
+        )
+    ids = {key: f"{speaker_of[key]}-{key}" for key in wav}
+    utterances = [Utterance(ids[key], speaker_of[key], str(folder / name)) for key, name in wav.items()]
+    utterances.sort(key=lambda utterance: utterance.id)
+    return DataDir(folder / part, tuple(utterances), _tables(folder / part, ids))
+
+
+def _tables(path: Path, ids: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    tables = {}
+    for name in _KEPT:
+        if (path / name).is_file():
+            table = read_map(path / name)
+            tables[name] = table if name.startswith("spk2") else {ids.get(key, key): table[key] for key in table}
+    return tables
