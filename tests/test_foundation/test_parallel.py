@@ -113,7 +113,8 @@ def test_workers_end_with_their_parent(jobs: ModuleType, tmp_path: Path, how: si
     (tmp_path / "parent.py").write_text(PARENT)
     command = [sys.executable, tmp_path / "parent.py", Path(jobs.__file__).parent, tmp_path / "pids"]
     with subprocess.Popen(command) as parent:
-        wait_until(lambda: len(list((tmp_path / "pids").iterdir())) == 2)
+        wait_until(lambda: len(list((tmp_path / "pids").iterdir())) == 2 or parent.poll() is not None)
+        assert parent.poll() is None
         parent.send_signal(how)
     pids = [int(path.name) for path in (tmp_path / "pids").iterdir()]
     wait_until(lambda: not any(map(alive, pids)))
