@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from importlib import import_module
 
 import click
 
 from csc_cli import __version__
-from csc_cli.errors import CscError, nearest
+from csc_cli.errors import CscError, at, nearest
 
 # name -> where it lives; the order is the order of a pipeline.
 COMMANDS = {
@@ -25,7 +26,7 @@ COMMANDS = {
 
 
 class Csc(click.Group):
-    """The one place where a `CscError` becomes a line on stderr and exit status 1."""
+    """The one place where a `CscError`, or the system's refusal, becomes a line on stderr and exit status 1."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -46,6 +47,10 @@ class Csc(click.Group):
             return super().invoke(ctx)
         except CscError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:  # a disk that is full, a folder that is not writable, a file that is a folder
+            if error.errno == errno.EPIPE or error.strerror is None:
+                raise
+            raise click.ClickException(at(error.filename or "csc", None, error.strerror)) from error
 
 
 @click.command(cls=Csc, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
