@@ -49,7 +49,7 @@ def active_level_db(samples: np.ndarray, rate: int) -> float:
     active = _active(power)
     count = np.count_nonzero(active) * frame
     if active.size and active[-1]:
-        count -= active.size * frame - samples.size     # the last frame may be a part of one
+        count -= active.size * frame - samples.size  # the last frame may be a part of one
     if not count:
         return -np.inf
     return float(10 * np.log10(power[active].sum() * frame / count))

@@ -19,10 +19,10 @@ SIZE_STEP = 2048
 class Grid(NamedTuple):
     """The frequencies of an rfft in the forms that the responses need; all (F,)."""
 
-    power: np.ndarray       # (f / 1 kHz)^(2 order), float32
-    band: np.ndarray        # index of the equaliser's centre below f, clipped to the last but one
-    weight: np.ndarray      # how far from that centre to the next, along a half cosine, float32
-    pink: np.ndarray        # f^-1/2, with 0 at 0 Hz and below 20 Hz, float32
+    power: np.ndarray  # (f / 1 kHz)^(2 order), float32
+    band: np.ndarray  # index of the equaliser's centre below f, clipped to the last but one
+    weight: np.ndarray  # how far from that centre to the next, along a half cosine, float32
+    pink: np.ndarray  # f^-1/2, with 0 at 0 Hz and below 20 Hz, float32
 
 
 def band_centres(bands: int, rate: int) -> np.ndarray:
@@ -62,7 +62,7 @@ def response(channel: Channel, size: int, rate: int) -> np.ndarray:
         level = np.asarray(channel.equaliser_db, dtype=np.float32) * np.float32(np.log(10) / 20)
         step = np.diff(level)
         gain = np.exp(level[freqs.band] + step[freqs.band] * freqs.weight)
-    limit = np.ones(1, dtype=np.float32)
+    limit: np.ndarray = np.ones(1, dtype=np.float32)
     if channel.low_hz > 0:
         limit = freqs.power / (freqs.power + np.float32((channel.low_hz / 1000) ** (2 * BUTTERWORTH_ORDER)))
     if channel.high_hz < rate / 2:

@@ -108,11 +108,10 @@ class Mixture:
     condition: str = ""
 
     def __post_init__(self) -> None:
-        if not 1000 <= self.sample_rate <= 192_000 or not self.id:
-            raise DataError(
-                f"mixture '{self.id}': sample_rate={self.sample_rate} must lie in [1000, 192000] Hz, "
-                "the id must not be empty"
-            )
+        if self.id.split() != [self.id] or not self.id.isprintable():
+            raise DataError(f"mixture {self.id!r}: an id has at least one character and no white space")
+        if not 1000 <= self.sample_rate <= 192_000:
+            raise DataError(f"mixture '{self.id}': sample_rate={self.sample_rate} must lie in [1000, 192000] Hz")
         if not 1 <= self.length <= MOST_S * self.sample_rate:
             raise DataError(f"mixture '{self.id}': length={self.length} must lie in 1 sample to {MOST_S} s")
         for source in self.sources:
@@ -136,7 +135,7 @@ def from_line(line: str) -> Mixture:
     """
     try:
         value = json.loads(line, object_pairs_hook=_no_doubles, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:       # ValueError: also a number of more than 4300 digits
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of more than 4300 digits
         raise DataError(f"not a line of JSON: {str(error).splitlines()[0][:80]}") from error
     return _build(Mixture, value, "mixture")
 

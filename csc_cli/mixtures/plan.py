@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MixtureConfig", "draw_channel", "draw_noise", "plan_mixture"]
 
-DIGITS = 6      # of decibels and hertz in a plan: coarser than the rounding errors of any platform
+Choice = TypeVar("Choice")
+DIGITS = 6  # of decibels and hertz in a plan: coarser than the rounding errors of any platform
 
 
 def plan_mixture(
@@ -29,6 +30,7 @@ def plan_mixture(
     store: AudioStore,
     length: int | None = None,
     condition: str = "",
+    speeds: Sequence[float] | None = None,
 ) -> Mixture:
     """A random mixture of the given utterances, the first of which the ratios refer to.
 
@@ -36,6 +38,7 @@ def plan_mixture(
         utterances: 0 to C of them; none gives noise alone (which needs a fixed length).
         rng: the mixture's own generator; it and the utterances decide everything.
         length: samples of the mixture, in place of `config.crop_s`.
+        speeds: of each utterance, in place of a draw from `config.speeds`.
 
     With a fixed length each source is a stretch of its utterance that starts inside its speech and is at
     least half active where the utterance allows; one whose speech is shorter stands at a random place.
@@ -48,7 +51,8 @@ def plan_mixture(
         length = round(config.crop_s * config.sample_rate)
     if not utterances and length is None:
         raise ConfigError(f"mixture '{id}': noise alone needs a fixed length; set crop_s")
-    speeds = [_one_of(rng, config.speeds) for _ in utterances]
+    if speeds is None:
+        speeds = [_one_of(rng, config.speeds) for _ in utterances]
     try:
         if length is None:
             parts, length = _whole(utterances, speeds, config, rng, store)
@@ -103,11 +107,11 @@ def uniform(rng: np.random.Generator, limits: Range) -> float:
     return round(limits[0] + (limits[1] - limits[0]) * rng.random(), DIGITS)
 
 
-def _one_of(rng, choices):  # type: ignore[no-untyped-def]
+def _one_of(rng: np.random.Generator, choices: Sequence[Choice]) -> Choice:
     return choices[0] if len(choices) == 1 else choices[int(rng.integers(len(choices)))]
 
 
-Part = tuple[int, int, int]     # start, length, onset
+Part = tuple[int, int, int]  # start, length, onset
 
 
 def _crops(
@@ -149,7 +153,7 @@ def draw_crop(
     active = store.speech(utterance, speed)[first // frame :]
     frames = max(1, length // frame)
     counts = np.concatenate(([0], np.cumsum(active)))
-    counts = counts[frames:] - counts[:-frames]                 # active frames from each first frame on
+    counts = counts[frames:] - counts[:-frames]  # active frames from each first frame on
     starts = np.flatnonzero(counts >= min(frames / 2 + 1, counts.max()))
     start = first + int(starts[int(rng.integers(starts.size))]) * frame + int(rng.integers(frame))
     return min(start, end - length), length
@@ -162,14 +166,12 @@ def _whole(
     rng: np.random.Generator,
     store: AudioStore,
 ) -> tuple[list[Part], int]:
-    """All of each utterance's speech, placed so that the overlap is the ratio drawn; and the total length."""
+    """Each utterance's speech, cut as `config.mode` says, overlapping by the ratio drawn; and the total length."""
     ranges = [store.active_range(utterance.id, speed) for utterance, speed in zip(utterances, speeds, strict=True)]
-    if config.mode == "min":
-        shortest = min(end - start for start, end in ranges)
-        pairs = zip(utterances, speeds, strict=True)
-        crops = [draw_crop(utterance.id, shortest, rng, store, speed) for utterance, speed in pairs]
-    else:
-        crops = [(start, end - start) for start, end in ranges]
+    lengths = [end - start for start, end in ranges]
+    longest = {"min": min(lengths), "max": max(lengths), "first": lengths[0]}[config.mode]
+    pairs = zip(utterances, speeds, strict=True)
+    crops = [draw_crop(utterance.id, longest, rng, store, speed) for utterance, speed in pairs]
     begin, end = 0, crops[0][1]
     onsets = [0]
     for _, count in crops[1:]:

@@ -19,9 +19,9 @@ __all__ = ["AudioStore", "Rendered", "band_centres", "render"]
 class Rendered(NamedTuple):
     """A mixture of C talkers and T samples, float32; `mixture` is the sum of the other two."""
 
-    mixture: np.ndarray     # (T,)
-    sources: np.ndarray     # (C, T), each as it stands in the mixture
-    noise: np.ndarray       # (T,)
+    mixture: np.ndarray  # (T,)
+    sources: np.ndarray  # (C, T), each as it stands in the mixture
+    noise: np.ndarray  # (T,)
 
 
 def render(mixture: Mixture, store: AudioStore) -> Rendered:

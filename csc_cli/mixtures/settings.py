@@ -14,8 +14,8 @@ Range = tuple[float, float]
 class NoiseConfig:
     """Generated noise over the whole mixture."""
 
-    probability: float = 0.5                        # of a mixture having noise
-    snr_db: Range = (10.0, 30.0)                    # level of the first talker's active speech minus the noise's
+    probability: float = 0.5  # of a mixture having noise
+    snr_db: Range = (10.0, 30.0)  # level of the first talker's active speech minus the noise's
     kinds: tuple[Literal["white", "pink"], ...] = ("white", "pink")
 
     def __post_init__(self) -> None:
@@ -29,9 +29,9 @@ class NoiseConfig:
 class EqualiserConfig:
     """A random smooth equaliser for each source: it hides which recording a speech came from."""
 
-    probability: float = 1.0                        # of a source being equalised
-    max_db: float = 10.0                            # each band's gain is uniform in +- this
-    bands: int = 8                                  # log-spaced centres from 100 Hz to half the sampling rate
+    probability: float = 1.0  # of a source being equalised
+    max_db: float = 10.0  # each band's gain is uniform in +- this
+    bands: int = 8  # log-spaced centres from 100 Hz to half the sampling rate
 
     def __post_init__(self) -> None:
         check_probability(self.probability)
@@ -45,15 +45,15 @@ class EqualiserConfig:
 class BandLimitConfig:
     """A random band for each source, as of microphones and telephones (-3 dB points, 24 dB an octave)."""
 
-    probability: float = 1.0                        # of a source being limited
-    low_hz: Range = (50.0, 300.0)                   # lower end, uniform
-    high_hz: Range = (3000.0, 4000.0)               # upper end, uniform; half the sampling rate and above: open
+    probability: float = 1.0  # of a source being limited
+    low_hz: Range = (50.0, 300.0)  # lower end, uniform
+    high_hz: Range = (3000.0, 4000.0)  # upper end, uniform; half the sampling rate and above: open
 
     def __post_init__(self) -> None:
         check_probability(self.probability)
         check_range("low_hz", self.low_hz)
         check_range("high_hz", self.high_hz)
-        if not 0 <= self.low_hz[0] or self.low_hz[1] >= self.high_hz[0]:
+        if self.low_hz[0] < 0 or self.low_hz[1] >= self.high_hz[0]:
             raise ConfigError(f"low_hz={self.low_hz}: must lie in 0 to high_hz[0]={self.high_hz[0]}")
 
 
@@ -61,13 +61,15 @@ class BandLimitConfig:
 class MixtureConfig:
     """What random mixtures are like."""
 
-    sample_rate: int = 8000                         # Hz; recordings of another rate are resampled
-    crop_s: float | None = 2.5                      # length of a mixture; null: utterances as long as they are
-    mode: Literal["min", "max"] = "max"             # with crop_s null: cut to the shortest utterance, or keep the longest
-    sir_db: Range = (-5.0, 5.0)                     # first talker minus each other, over active speech
-    overlap: Range = (1.0, 1.0)                     # of the shorter of two talkers' stretches, as far as lengths allow
-    level_db: Range = (-35.0, -25.0)                # active speech of the first talker, dB of full scale
-    speeds: tuple[float, ...] = (1.0,)              # each source is played at one of these
+    sample_rate: int = 8000  # Hz; recordings of another rate are resampled
+    crop_s: float | None = 2.5  # length of a mixture; null: utterances as long as they are
+    # With crop_s null: cut all to the shortest utterance ("min"), keep all whole ("max"), or keep the first
+    # whole and cut the others to its length ("first").
+    mode: Literal["min", "max", "first"] = "max"
+    sir_db: Range = (-5.0, 5.0)  # first talker minus each other, over active speech
+    overlap: Range = (1.0, 1.0)  # of the shorter of two talkers' stretches
+    level_db: Range = (-35.0, -25.0)  # active speech of the first talker, dB of full scale
+    speeds: tuple[float, ...] = (1.0,)  # each source is played at one of these
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     equaliser: EqualiserConfig = field(default_factory=EqualiserConfig)
     band_limit: BandLimitConfig = field(default_factory=BandLimitConfig)
@@ -79,7 +81,7 @@ class MixtureConfig:
         check_range("sir_db", self.sir_db)
         check_range("level_db", self.level_db)
         check_range("overlap", self.overlap)
-        if not (0 <= self.overlap[0] and self.overlap[1] <= 1):
+        if self.overlap[0] < 0 or self.overlap[1] > 1:
             raise ConfigError(f"overlap={list(self.overlap)}: must lie in [0, 1]")
         if not self.speeds or not all(0.5 <= speed <= 2 for speed in self.speeds):
             raise ConfigError(f"speeds={list(self.speeds)}: name at least one, each in [0.5, 2]")

@@ -92,7 +92,7 @@ class AudioStore:
 
 
 def _change_speed(samples: np.ndarray, speed: float) -> np.ndarray:
-    from csc_cli.dsp import resample      # loads torch
+    from csc_cli.dsp import resample  # loads torch
 
     ratio = Fraction(speed).limit_denominator(100)
     return np.ascontiguousarray(resample(samples, ratio.numerator, ratio.denominator), dtype=np.float32)
