@@ -91,11 +91,13 @@ def interval(estimate: float, values: Floats, speakers: int, level: float = 0.95
 
     Args:
         estimate: the value on the sample itself.
-        values: (R,) its replicates; those that are not finite are left out.
+        values: (R,) its replicates. Those that are not finite are left out; if they are more than an end of the
+            interval leaves out, there is no interval.
         speakers: S, the speakers of the sample. With one, or without replicates, both ends are NaN.
     """
-    values = values[np.isfinite(values)]
-    if not values.size or speakers < 2 or not np.isfinite(estimate):
+    drawn, values = values.size, values[np.isfinite(values)]
+    too_few = not drawn or values.size < drawn * (1 + level) / 2
+    if too_few or speakers < 2 or not np.isfinite(estimate):
         return Interval(float("nan"), float("nan"))
     below = (np.sum(values < estimate) + np.sum(values == estimate) / 2) / values.size
     shift = special.ndtri(np.clip(below, 0.5 / values.size, 1 - 0.5 / values.size))

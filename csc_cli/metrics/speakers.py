@@ -27,6 +27,16 @@ class TrialSpeakers:
     group: Ints  # (N,) the row of `members` of each trial
     rule: str  # where the speakers come from, in words
 
+    def subset(self, keep: NDArray[np.bool_]) -> TrialSpeakers:
+        """The same for the trials that `keep` (N,) marks, with all the names."""
+        used, group = np.unique(self.group[keep], return_inverse=True)
+        return TrialSpeakers(self.names, self.members[used], group.astype(np.int64), self.rule)
+
+    @property
+    def present(self) -> int:
+        """How many of the speakers occur in these trials."""
+        return int(np.sum(np.unique(self.members) < len(self.names)))
+
     def weights(self, counts: NDArray[np.integer]) -> NDArray[np.float64]:
         """The weight of each group's trials when speaker s was drawn `counts[:, s]` times.
 

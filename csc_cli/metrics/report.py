@@ -1,0 +1,143 @@
+"""`csc evaluate`: from trials and score files to results.json and results.md."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from csc_cli.errors import ConfigError, DataError
+from csc_cli.files import open_atomic, sha256, write_json
+from csc_cli.kaldi.text import read_keyed
+from csc_cli.kaldi.trials import Trials, join, read_scores, read_trials
+from csc_cli.metrics.conditions import conditions
+from csc_cli.metrics.detection import Floats
+from csc_cli.metrics.evaluation import ConditionResult, ConditionTrials, by_condition, evaluate_condition
+from csc_cli.metrics.intervals import draw_counts
+from csc_cli.metrics.speakers import trial_speakers
+from csc_cli.metrics.tables import markdown, terminal
+
+Draw = Callable[[Sequence[ConditionTrials], Path], list[str]]
+METHOD = {"level": 0.95, "method": "bootstrap over speakers, bias-corrected percentiles"}
+
+
+def evaluate(
+    trials: Path,
+    scores: Sequence[Path],
+    out: Path,
+    *,
+    names: Sequence[str] = (),
+    utt2cond: Path | None = None,
+    enroll_utt2spk: Path | None = None,
+    utt2spk: Path | None = None,
+    replicates: int = 1000,
+    seed: int = 0,
+    p_target: float = 0.01,
+    draw: Draw | None = None,
+) -> str:
+    """Evaluate the score files `scores` on `trials`; write results.json and results.md to the folder `out`.
+
+    Args:
+        names: of the systems; without them the part of each path that tells the score files apart.
+        utt2cond: test utterance -> condition.
+        enroll_utt2spk, utt2spk: enrollment or test utterance -> one or more speakers, for the bootstrap.
+        replicates: draws of the speakers; 0 leaves the intervals out.
+        draw: draws pictures of the scores into `out` and returns the names of its files.
+
+    Returns:
+        The table for a terminal and where the files are.
+
+    Raises:
+        DataError: a file is damaged; trials without a key, without a score or without a condition; scores
+            without a trial or not finite; a condition without targets or nontargets.
+        ConfigError: an impossible setting.
+    """
+    if not 0 < p_target < 1:
+        raise ConfigError(f"--p-target {p_target}: must lie between 0 and 1")
+    names = list(names) or default_names(scores)
+    if len(names) != len(scores) or len(set(names)) != len(names):
+        given = ", ".join(names)
+        raise ConfigError(f"--name: {len(scores)} score file(s) need as many different names; given: {given}")
+    key = read_trials(trials)
+    if key.target is None:
+        raise DataError(f"{trials}: has no key (target|nontarget in a third column); evaluation needs it")
+    joined = {name: _joined(trials, key, path) for name, path in zip(names, scores, strict=True)}
+    speakers = trial_speakers(
+        key, read_keyed(enroll_utt2spk) if enroll_utt2spk else None, read_keyed(utt2spk) if utt2spk else None
+    )
+    parts = by_condition(ConditionTrials("all", key.target, joined, speakers), *conditions(key, utt2cond))
+    counts = draw_counts(len(speakers.names), replicates, seed)
+    results = [evaluate_condition(part, counts, p_target) for part in parts]
+    about = {
+        "trials": {**_about(trials), "size": len(key)},
+        "systems": [{"name": name, **_about(path)} for name, path in zip(names, scores, strict=True)],
+        "conditions_from": _about(utt2cond) if utt2cond else None,
+        "operating_point": {"p_target": p_target, "c_miss": 1.0, "c_fa": 1.0},
+        "intervals": {**METHOD, "speakers": len(speakers.names), "replicates": replicates, "seed": seed}
+        | {"speakers_from": speakers.rule},
+    }
+    _write(out, about, results)
+    written = ["results.json", "results.md"] + (draw(parts, out) if draw else [])
+    return f"{terminal(results, p_target)}\n{', '.join(written)} in {out}"
+
+
+def default_names(paths: Sequence[Path]) -> list[str]:
+    """The folder of each score file; where folders are alike, the last part of the paths that tells them apart.
+
+    >>> default_names([Path("exp/csc/scores/test"), Path("exp/untrained/scores/test")])
+    ['csc', 'untrained']
+    """
+    parts = [(Path(path).absolute().parts[:-1][::-1], Path(path).name) for path in paths]
+    for depth in range(min(len(folders) for folders, _ in parts)):
+        names = [folders[depth] for folders, _ in parts]
+        if len(set(names)) == len(names):
+            return names
+    names = [name for _, name in parts]
+    if len(set(names)) < len(names):
+        raise ConfigError("the score files cannot be told apart by their paths; give each a --name")
+    return names
+
+
+def _joined(trials_path: Path, trials: Trials, path: Path) -> Floats:
+    try:
+        return join(trials, read_scores(path))
+    except DataError as error:
+        message = str(error)
+        raise DataError(message if message.startswith(str(path)) else f"{path} on {trials_path}: {message}") from error
+
+
+def _about(path: Path) -> dict[str, str]:
+    """Name and checksum; of an absolute path only the last two parts, so that results tell nothing of a machine."""
+    return {"path": str(Path(*path.parts[-2:]) if path.is_absolute() else path), "sha256": sha256(path)}
+
+
+def _write(out: Path, about: dict[str, Any], results: Sequence[ConditionResult]) -> None:
+    conditions = [dataclasses.asdict(result) for result in results]
+    write_json(out / "results.json", _plain({**about, "conditions": conditions}))
+    with open_atomic(out / "results.md") as stream:
+        stream.write(_page(about, results))
+
+
+def _page(about: dict[str, Any], results: Sequence[ConditionResult]) -> str:
+    trials, intervals, p_target = about["trials"], about["intervals"], about["operating_point"]["p_target"]
+    systems = [f"- {s['name']}: `{s['path']}`, SHA-256 `{s['sha256']}`\n" for s in about["systems"]]
+    note = "Without intervals (no bootstrap was asked for)."
+    if intervals["replicates"]:
+        draws = f"{intervals['speakers']} speakers, {intervals['replicates']} draws, seed {intervals['seed']}"
+        note = f"95 % intervals by {intervals['method']} ({draws}; {intervals['speakers_from']})."
+    return (
+        f"# Detection results\n\n{markdown(results, p_target)}\n"
+        f"EER on the convex hull of the ROC; minDCF at P_target = {p_target:g}, C_miss = C_fa = 1. {note}\n\n"
+        f"- trials: `{trials['path']}`, {trials['size']} trials, SHA-256 `{trials['sha256']}`\n{''.join(systems)}"
+    )
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: null for NaN."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,147 @@
+"""Pictures of detection scores: DET curves on normal-deviate axes, histograms of targets and nontargets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from csc_cli.files import atomic_path
+from csc_cli.metrics.detection import Floats, Roc, eer, roc
+from csc_cli.metrics.evaluation import ConditionTrials
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+TICKS_PERCENT = (0.01, 0.1, 1, 2, 5, 10, 20, 40, 60, 80, 95)
+# Okabe and Ito's palette, which colour-blind people can tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":")
+NONTARGET, TARGET = "#8C8C8C", COLOURS[0]
+STEP = 0.004  # normal deviates: what an eye can tell apart
+
+
+def plot_detection(conditions: Sequence[ConditionTrials], out: Path) -> list[str]:
+    """Draw det.png and histogram.png into the folder `out`; returns these names."""
+    _save(det_figure(conditions), out / "det.png")
+    _save(histogram_figure(conditions), out / "histogram.png")
+    return ["det.png", "histogram.png"]
+
+
+def det_figure(conditions: Sequence[ConditionTrials]) -> Figure:
+    """A panel for each condition, a curve for each system, a dot where miss = false alarm on the hull.
+
+    Axes are normal deviates, on which two normal distributions of scores give a straight line (A. Martin,
+    G. Doddington, T. Kamm, M. Ordowski, M. Przybocki, "The DET curve in assessment of detection task performance",
+    Eurospeech 1997).
+    """
+    columns = min(len(conditions), 3)
+    rows = -(-len(conditions) // columns)
+    figure = _figure(3.4 * columns + 0.4, 3.4 * rows + 0.4)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    low = min(_lowest(condition.target) for condition in conditions)
+    for axes, condition in zip(grid.flat, conditions, strict=False):
+        for index, (name, scores) in enumerate(condition.scores.items()):
+            _curve(axes, condition.target, scores, name, index)
+        _normal_deviates(axes, low)
+        axes.set_title(condition.name)
+        axes.legend(loc="upper right", frameon=False)
+    for axes in grid.flat[len(conditions) :]:
+        axes.remove()
+    figure.supxlabel("false alarms (%)", fontsize=10)
+    figure.supylabel("misses (%)", fontsize=10)
+    return figure
+
+
+def histogram_figure(conditions: Sequence[ConditionTrials]) -> Figure:
+    """A row for each system and a column for each condition: densities of scores, a line at the EER's threshold."""
+    names = list(conditions[0].scores)
+    figure = _figure(2.6 * len(conditions) + 0.6, 2.1 * len(names) + 0.6)
+    grid = figure.subplots(len(names), len(conditions), sharex="row", squeeze=False)
+    for row, name in zip(grid, names, strict=True):
+        edges = _bins(np.concatenate([condition.scores[name] for condition in conditions]))
+        for axes, condition in zip(row, conditions, strict=True):
+            _histogram(axes, condition.target, condition.scores[name], edges)
+        row[0].set_ylabel(f"{name}\ndensity")
+    for axes, condition in zip(grid[0], conditions, strict=True):
+        axes.set_title(condition.name)
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    figure.supxlabel("score", fontsize=10)
+    return figure
+
+
+def visible(curve: Roc, low: float) -> tuple[Floats, Floats]:
+    """The curve in normal deviates, (false alarm, miss), as steps, without the points that no eye can tell apart.
+
+    Rates beyond `low` and 1 - `low` lie on the frame.
+    """
+    x, y = (ndtri(np.clip(rate, low, 1 - low)) for rate in (curve.false_alarm, curve.miss))
+    cell = np.round(np.stack([x, y]) / STEP)
+    moved = np.concatenate([[True], (cell[:, 1:] != cell[:, :-1]).any(axis=0)])
+    moved[-1] = True
+    return x[moved], y[moved]
+
+
+def _lowest(target: NDArray[np.bool_]) -> float:
+    """Half a trial of the kind that has more: there the frame ends."""
+    return float(np.clip(0.5 / max(target.sum(), (~target).sum()), 1e-5, 0.01))
+
+
+def _curve(axes: Axes, target: NDArray[np.bool_], scores: Floats, name: str, index: int) -> None:
+    style = {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index // len(COLOURS) % len(DASHES)]}
+    x, y = visible(roc(scores, target), _lowest(target))
+    rate = eer(scores, target).rate
+    axes.plot(x, y, linewidth=1.4, label=f"{name} ({100 * rate:.1f} %)", **style)
+    if rate > 0:
+        axes.plot(*[ndtri(rate)] * 2, marker="o", markersize=4, color=style["color"], clip_on=False)
+
+
+def _normal_deviates(axes: Axes, low: float) -> None:
+    ticks = [tick for tick in TICKS_PERCENT if tick / 100 >= low]
+    places = ndtri(np.array(ticks) / 100)
+    labels = [f"{tick:g}" for tick in ticks]
+    axes.set_xticks(places, labels)
+    axes.set_yticks(places, labels)
+    ends = (ndtri(low), ndtri(0.95))
+    axes.set(xlim=ends, ylim=ends, aspect="equal")
+    axes.plot(ends, ends, color="0.75", linewidth=0.8, zorder=0)
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.tick_params(labelsize=8)
+
+
+def _bins(scores: Floats) -> Floats:
+    low, high = np.quantile(scores, [0.0005, 0.9995])
+    return np.linspace(low, high if high > low else low + 1, 61)
+
+
+def _histogram(axes: Axes, target: NDArray[np.bool_], scores: Floats, edges: Floats) -> None:
+    inside = np.clip(scores, edges[0], edges[-1])
+    style: dict[str, Any] = {"bins": edges, "density": True, "histtype": "stepfilled"}
+    axes.hist(inside[~target], **style, color=NONTARGET, alpha=0.55, label="nontarget")
+    axes.hist(inside[target], **style, color=TARGET, alpha=0.55, label="target")
+    rate, threshold = eer(scores, target)
+    axes.axvline(threshold, color="0.2", linewidth=0.9, linestyle="--", label="threshold of the EER")
+    axes.annotate(
+        f"{100 * rate:.1f} %", (0.97, 0.95), xycoords="axes fraction", ha="right", va="top", fontsize=9, color="0.2"
+    )
+    axes.set_yticks([])
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Figure, target: Path) -> None:
+    with atomic_path(target) as path:
+        # Without the name and version of the drawing program, the same scores give the same bytes.
+        figure.savefig(path, dpi=150, format="png", metadata={"Software": None})
