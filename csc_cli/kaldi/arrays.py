@@ -43,13 +43,9 @@ def read_array(stream: IO[bytes]) -> np.ndarray:
 
 
 def _read_binary(stream: IO[bytes]) -> np.ndarray:
-    kind = b""
-    while not kind.endswith(b" "):
-        byte = stream.read(1)
-        if not byte or len(kind) > 4:
-            raise DataError(f"unknown type '{kind.decode('latin1')}' in place of a vector or matrix; is the offset right?")
-        kind += byte
-    name = kind.strip()
+    name = b""
+    while (byte := stream.read(1)) not in (b" ", b"") and len(name) < 4:
+        name += byte
     if name in PLAIN:
         dtype, axes = PLAIN[name]
         shape = tuple(_read_int(stream) for _ in range(axes))
@@ -57,7 +53,9 @@ def _read_binary(stream: IO[bytes]) -> np.ndarray:
         return np.frombuffer(_read_exactly(stream, size), dtype=dtype).reshape(shape)
     if name in COMPRESSED:
         return _read_compressed(stream, name)
-    raise DataError(f"unknown type '{name.decode('latin1')}' in place of a vector or matrix; is the offset right?")
+    raise DataError(
+        f"the type {name!r} is no vector or matrix of Kaldi's; check that the offset and the file are right"
+    )
 
 
 def _read_compressed(stream: IO[bytes], name: bytes) -> np.ndarray:
@@ -81,14 +79,13 @@ def _read_int(stream: IO[bytes]) -> int:
 
 
 def _read_exactly(stream: IO[bytes], size: int) -> bytes:
-    if size <= PIECE:
-        data = stream.read(size)
-    else:
-        # In pieces, so that a damaged header cannot make us allocate what is not there.
-        pieces = [stream.read(PIECE)]
-        while pieces[-1] and sum(map(len, pieces)) < size:
-            pieces.append(stream.read(min(PIECE, size - sum(map(len, pieces)))))
-        data = b"".join(pieces)
+    # In pieces, so that a damaged header cannot make us allocate what is not there.
+    data = stream.read(min(size, PIECE))
+    pieces = [data]
+    while data and size - len(pieces) * PIECE > 0:
+        data = stream.read(min(size - len(pieces) * PIECE, PIECE))
+        pieces.append(data)
+    data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if len(data) < size:
         raise DataError(f"truncated: {len(data)} of {size} bytes are there; write the archive again")
     return data
@@ -135,4 +132,3 @@ def _number(value: np.floating) -> str:
     """The shortest text that reads back the same; with a point, without which kaldiio takes it for an integer."""
     text = str(value)
     return text if "." in text else text.replace("e", ".0e")
-

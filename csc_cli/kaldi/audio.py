@@ -18,7 +18,7 @@ import soundfile
 from csc_cli import dsp
 from csc_cli.errors import AudioError
 from csc_cli.files import atomic_path
-from csc_cli.kaldi.specifiers import is_pipe
+from csc_cli.kaldi.specifiers import is_pipe, unwritable
 from csc_cli.progress import note
 
 if TYPE_CHECKING:
@@ -110,6 +110,9 @@ def _opened(source: Utterance | str | Path) -> Iterator[soundfile.SoundFile]:
     except soundfile.LibsndfileError as error:
         message = error.error_string.strip().rstrip(".")
         raise AudioError(f"{where}: cannot be read as audio ({message}); convert it to wav or flac") from error
+    except TypeError:
+        # soundfile takes names in .raw for samples without a header.
+        raise AudioError(f"{where}: raw samples do not say their rate; convert it to wav or flac") from None
     with stream:
         yield stream
 
@@ -215,19 +218,44 @@ def write_audio(
         clip: whether samples beyond [-1, 1] are clipped, with a note, or refused.
 
     Raises:
-        AudioError: no samples, samples not finite, or beyond full scale and not to be clipped.
+        AudioError: no samples, samples not finite, or beyond full scale and not to be clipped; a
+            format that does not exist; a file that cannot be written.
     """
     samples = np.asarray(samples, dtype=np.float32)
+    kind = Path(path).suffix[1:].upper()
+    if not soundfile.check_format(kind, subtype):
+        raise AudioError(
+            f"{path}: there is no '{kind}' with {subtype}; end the name in .wav or .flac, or choose PCM_16"
+        )
+    _check_samples(samples, path)
+    if subtype.startswith("PCM"):
+        _check_clipping(samples, path, clip)
+    data = samples
+    if subtype == "PCM_16":
+        # By ourselves: libsndfile multiplies by 32767 but divides by 32768.
+        data = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+    try:
+        with atomic_path(path) as temporary:
+            soundfile.write(temporary, data, sample_rate, subtype=subtype, format=kind)
+    except OSError as error:
+        raise AudioError(str(unwritable(path, error))) from error
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"{path}: cannot be written: {error.error_string}; free space or choose another place"
+        ) from error
+
+
+def _check_samples(samples: np.ndarray, path: str | Path) -> None:
     if samples.ndim != 1 or not samples.size:
         raise AudioError(f"{path}: an array of shape {samples.shape} is no mono recording; give samples (T,)")
     if not np.isfinite(samples).all():
         raise AudioError(f"{path}: there are samples that are not finite; look at what made them")
-    over = int(np.count_nonzero(np.abs(samples) > 1.0)) if subtype.startswith("PCM") else 0
+
+
+def _check_clipping(samples: np.ndarray, path: str | Path, clip: bool) -> None:
+    over = np.count_nonzero(np.abs(samples) > 1.0)
     if over and not clip:
         peak = float(np.abs(samples).max())
-        raise AudioError(f"{path}: {over} samples are beyond full scale (peak {peak:.3g}); lower the level or write FLOAT")
+        raise AudioError(f"{path}: {over} samples beyond full scale (peak {peak:.3g}); lower the level or write FLOAT")
     if over:
         note(f"{path}: {over} samples clipped")
-    data = samples if subtype != "PCM_16" else np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
-    with atomic_path(path) as temporary:
-        soundfile.write(temporary, data, sample_rate, subtype=subtype, format=Path(path).suffix[1:].upper() or "WAV")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from csc_cli.errors import AudioError
 from csc_cli.kaldi import audio
 from csc_cli.kaldi.datadir import Utterance
 from csc_cli.kaldi.faults import Fault
-from csc_cli.kaldi.structure import Structure, base_folder, missing, read_structure, resolve
+from csc_cli.kaldi.structure import AUDIO, Structure, base_folder, missing, read_structure, resolve
 from csc_cli.kaldi.text import Table, order_faults
+from csc_cli.progress import track
 
-__all__ = ["Fault", "check_data_dir"]
+__all__ = ["Fault", "check_data_dir", "listing"]
 
 
 def check_data_dir(path: str | Path, read_audio: bool = False) -> list[Fault]:
@@ -28,6 +31,14 @@ def check_data_dir(path: str | Path, read_audio: bool = False) -> list[Fault]:
     faults += _check_audio(structure, read_audio)
     order = {name: number for number, name in enumerate(("wav.scp", "segments", "utt2spk", "spk2utt"))}
     return sorted(faults, key=lambda fault: (order.get(fault.path.name, 9), str(fault.path), fault.line or 0))
+
+
+def listing(faults: Sequence[Fault], as_json: bool = False) -> str:
+    """The faults for people, a line each, or as a JSON list of `path`, `line`, `message`, `remedy`."""
+    if not as_json:
+        return "\n".join(map(str, faults))
+    rows = [{"path": str(f.path), "line": f.line, "message": f.message, "remedy": f.remedy} for f in faults]
+    return json.dumps(rows, indent=2, ensure_ascii=False)
 
 
 def _check_speakers(structure: Structure) -> list[Fault]:
@@ -60,7 +71,9 @@ def _check_extra(structure: Structure) -> list[Fault]:
             source, what = structure.wav, "recording"
         else:
             source, what = structure.utt2spk, "utterance"
-        faults += missing(table, source.keys, what, source) + missing(source, table.keys, what, table)
+        faults += missing(source, table.keys, what, table)
+        if not AUDIO.fullmatch(name):  # a clean recording among mixtures has no second source
+            faults += missing(table, source.keys, what, source)
     return faults
 
 
@@ -80,7 +93,8 @@ def _check_audio(structure: Structure, whole: bool) -> list[Fault]:
     """Recordings that cannot be opened, placed in wav.scp; utterances that cannot be read, in segments."""
     base = base_folder(structure.path, structure.wav.values)
     faults, opened = [], {}
-    for key, name, line in zip(structure.wav.keys, structure.wav.values, structure.wav.lines, strict=True):
+    rows = zip(structure.wav.keys, structure.wav.values, structure.wav.lines, strict=True)
+    for key, name, line in track(rows, "recordings", len(structure.wav.keys)):
         recording = resolve(name, base)
         try:
             if whole and structure.segments is None:
@@ -98,7 +112,7 @@ def _check_segments(structure: Structure, opened: dict[str, str], whole: bool) -
     if structure.segments is None:
         return []
     faults, line_of = [], structure.segments.line_of()
-    for key, segment in structure.segment.items():
+    for key, segment in track(structure.segment.items(), "segments", len(structure.segment)):
         if segment.recording not in opened:
             continue
         channel = segment.channel or structure.channel.get(segment.recording, 0)
@@ -111,5 +125,6 @@ def _check_segments(structure: Structure, opened: dict[str, str], whole: bool) -
 
 
 def _audio_fault(table: Table, line: int, error: AudioError) -> Fault:
+    # Every AudioError ends with '; ' and the remedy.
     message, _, remedy = str(error).rpartition("; ")
     return Fault(table.path, line, message, remedy)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from csc_cli.errors import DataError, some
 from csc_cli.kaldi.faults import raise_first
-from csc_cli.kaldi.structure import Segment, Structure, base_folder, read_structure, resolve
-from csc_cli.kaldi.text import write_map
+from csc_cli.kaldi.structure import AUDIO, Segment, Structure, base_folder, read_structure, resolve
+from csc_cli.kaldi.text import without_gc, write_map
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class DataDir:
     extra: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @classmethod
+    @without_gc()
     def load(cls, path: str | Path) -> DataDir:
         """Read the data directory `path`; no audio is touched.
 
@@ -67,7 +68,7 @@ class DataDir:
         extra = {name: table.as_dict() for name, table in structure.extra.items()}
         base = base_folder(path, structure.wav.values)
         for name in extra:
-            if name.endswith(".scp") and name not in ("feats.scp", "vad.scp", "cmvn.scp"):
+            if AUDIO.fullmatch(name):
                 extra[name] = {key: resolve(value, base) for key, value in extra[name].items()}
         return cls(path, tuple(_utterances(structure, base)), extra)
 

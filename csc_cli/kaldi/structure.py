@@ -13,7 +13,10 @@ from csc_cli.kaldi.specifiers import is_pipe
 from csc_cli.kaldi.text import Table, parse
 
 CORE = ("wav.scp", "segments", "utt2spk", "spk2utt")
-EXTRA = re.compile(r"text|(utt2|spk2|reco2)\w+|\w+\.scp")
+# Other tables that belong to a data directory: of utterances, of speakers, of recordings; and audio
+# beside wav.scp, such as the sources of a mixture.
+EXTRA = re.compile(r"text|(utt2|spk2|reco2)\w+|(feats|vad|cmvn)\.scp|(spk|noise)\d+\.scp")
+AUDIO = re.compile(r"(spk|noise)\d+\.scp")
 CHANNELS = {"A": 0, "B": 1}
 
 
@@ -69,9 +72,12 @@ def read_structure(path: str | Path) -> Structure:
 
 
 def missing(table: Table, keys: Iterable[str], what: str, source: Table) -> list[Fault]:
-    """A fault for each key of `source` that `table` lacks; placed where the key stands in `source`."""
+    """A fault for each key of `source` that `table` lacks; placed where the key stands in `source`.
+
+    None where `table` has no keys at all: that is one fault of its own, already told.
+    """
     absent = set(keys).difference(table.keys)
-    if not absent:
+    if not absent or not table.keys:
         return []
     line_of = source.line_of()
     remedy = f"add it to {table.path.name} or remove it here"
@@ -84,7 +90,7 @@ def missing(table: Table, keys: Iterable[str], what: str, source: Table) -> list
 def _check_one_speaker(structure: Structure) -> None:
     table = structure.utt2spk
     for key, value, line in zip(table.keys, table.values, table.lines, strict=True):
-        if " " in value or "\t" in value:
+        if len(value.split()) > 1:
             message = f"'{key}' has more than one speaker: '{value}'"
             structure.faults.append(Fault(table.path, line, message, "write 'UTTERANCE SPEAKER', ids without spaces"))
 
@@ -145,7 +151,7 @@ def _compare_utterances(structure: Structure) -> None:
 
 def _compare_speakers(structure: Structure) -> None:
     table = structure.spk2utt
-    if table is None:
+    if table is None or not table.keys or not structure.utt2spk.keys:
         return
     speaker_of = dict(zip(structure.utt2spk.keys, structure.utt2spk.values, strict=True))
     listed: set[str] = set()

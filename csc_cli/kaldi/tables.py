@@ -6,6 +6,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from os.path import exists
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -13,7 +14,6 @@ from typing import IO
 import numpy as np
 
 from csc_cli.errors import DataError, at
-from csc_cli.files import open_atomic
 from csc_cli.kaldi.arrays import read_array, write_array
 from csc_cli.kaldi.specifiers import Rspecifier, Wspecifier, is_pipe, open_input, open_output, split_offset
 from csc_cli.kaldi.text import read_keyed, read_map, write_map
@@ -46,7 +46,8 @@ def read_vectors(rspecifier: str) -> Iterator[tuple[str, np.ndarray]]:
     """
     for key, array in read_arrays(rspecifier):
         if array.ndim != 1 or not array.size:
-            raise DataError(f"{rspecifier}: '{key}' has shape {array.shape}, not that of a vector; give a table of vectors")
+            shape = " x ".join(map(str, array.shape))
+            raise DataError(f"{rspecifier}: '{key}' is {shape}, not a vector; give a table of vectors")
         if not np.isfinite(array).all():
             raise DataError(f"{rspecifier}: '{key}' has values that are not finite; compute it again or leave it out")
         yield key, array
@@ -100,15 +101,15 @@ def _read_key(stream: IO[bytes], name: str) -> str:
     while (byte := stream.read(1)) not in (b" ", b""):
         token += byte
         if len(token) > 4096:
-            raise DataError(f"{name}: no key where one should begin; is it an ark?")
+            raise DataError(f"{name}: no 'KEY VALUE' where an entry should begin; is it an ark, and whole?")
     # A text ark's line end stands before the next key.
-    key = token.lstrip(b"\n")
-    if byte == b"" and key:
-        raise DataError(f"{name}: ends within a key; write the archive again")
     try:
-        return key.decode("utf-8")
+        key = token.lstrip(b"\r\n").decode("utf-8")
     except UnicodeDecodeError:
-        raise DataError(f"{name}: no key where one should begin; is it an ark?") from None
+        key = "\n"
+    if key.split() != [key] * bool(key) or (key and not byte):
+        raise DataError(f"{name}: no 'KEY VALUE' where an entry should begin; is it an ark, and whole?")
+    return key
 
 
 def _read_scp(scp: Rspecifier) -> Iterator[tuple[str, np.ndarray]]:
@@ -148,39 +149,40 @@ class _Archives:
             with open_input(name) as stream:
                 return read_array(stream)
         path, offset, span = split_offset(name)
+        stream = self._stream(path)
+        stream.seek(offset)
         try:
-            stream = self._stream(path)
-            stream.seek(offset or 0)
             array = read_array(stream)
+            return array[_slices(span, array.ndim)] if span else array
         except DataError as error:
-            message = str(error)
-            raise DataError(message if message.startswith(path) else f"{name}: {message}") from error
-        return array[_slices(span, name)] if span else array
+            raise DataError(f"{name}: {error}") from error
 
     def _stream(self, path: str) -> IO[bytes]:
         if path in self.open:
             self.open.move_to_end(path)
             return self.open[path][0]
-        beside = self.base / path
+        beside = str(self.base / path)
         with ExitStack() as stack:
-            stream = stack.enter_context(open_input(str(beside) if not Path(path).exists() and beside.exists() else path))
+            stream = stack.enter_context(open_input(beside if not exists(path) and exists(beside) else path))
             self.open[path] = (stream, stack.pop_all())
         if len(self.open) > OPEN_FILES:
             self.open.popitem(last=False)[1][1].close()
         return stream
 
 
-def _slices(span: str, name: str) -> tuple[slice, ...]:
-    """Kaldi's ranges `first:last`, both included; nothing means all."""
+def _slices(span: str, axes: int) -> tuple[slice, ...]:
+    """Kaldi's ranges `first:last`, both included, one for each axis; nothing or `:` means all."""
     slices = []
     for part in span.split(","):
-        first, colon, last = part.partition(":")
-        if not part or part == ":":
+        first, _, last = part.partition(":")
+        if not first and not last:
             slices.append(slice(None))
-        elif colon and first.isdigit() and last.isdigit():
+        elif first and last and ":" not in last and int(first) <= int(last):
             slices.append(slice(int(first), int(last) + 1))
         else:
-            raise DataError(f"{name}: the range [{span}] is not of the form [first:last]; correct it")
+            raise DataError(f"the range [{span}] is not of the form [FIRST:LAST]; correct it")
+    if len(slices) > axes:
+        raise DataError(f"the range [{span}] has more axes than the {axes} of the array; correct it")
     return tuple(slices)
 
 
@@ -200,7 +202,7 @@ class VectorWriter:
     def __enter__(self) -> VectorWriter:
         # The scp is entered first, so that it appears last: it never names an ark that is not whole.
         with ExitStack() as stack:
-            self.scp = stack.enter_context(open_atomic(self.target.scp)) if self.target.scp else None
+            self.scp = stack.enter_context(open_output(self.target.scp)) if self.target.scp else None
             self.ark = stack.enter_context(open_output(self.target.ark))
             self.stack = stack.pop_all()
         return self
@@ -225,7 +227,7 @@ class VectorWriter:
         if key in self.seen:
             raise DataError(f"{self.wspecifier}: the key '{key}' is written twice; make the keys unique")
         if vector.ndim != 1 or not vector.size:
-            raise DataError(f"{self.wspecifier}: '{key}' has shape {vector.shape}, not that of a vector")
+            raise DataError(f"{self.wspecifier}: '{key}' has shape {vector.shape}; write vectors (D,)")
         if not np.isfinite(vector).all():
             raise DataError(f"{self.wspecifier}: '{key}' has values that are not finite; look at what it was made of")
         self.seen.add(key)
@@ -235,7 +237,7 @@ class VectorWriter:
         name = key.encode() + b" "
         self.ark.write(name)
         if self.scp:
-            self.scp.write(f"{key} {self.target.ark}:{self.position + len(name)}\n")
+            self.scp.write(f"{key} {self.target.ark}:{self.position + len(name)}\n".encode())
         self.position += len(name) + write_array(self.ark, vector, self.target.text)
 
 

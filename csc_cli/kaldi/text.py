@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 from csc_cli.errors import DataError
 from csc_cli.files import open_atomic
 from csc_cli.kaldi.faults import Fault, raise_first
+from csc_cli.kaldi.specifiers import unwritable
 
 
 @dataclass(slots=True)
@@ -27,11 +30,24 @@ class Table:
     faults: list[Fault]
 
     def as_dict(self) -> dict[str, str]:
+        """Value by key, in the file's order."""
         return dict(zip(self.keys, self.values, strict=True))
 
     def line_of(self) -> dict[str, int]:
-        """Line number by key (only worth its memory when a fault is to be placed)."""
+        """Line number by key (worth its memory only when a fault is to be placed)."""
         return dict(zip(self.keys, self.lines, strict=True))
+
+
+@contextmanager
+def without_gc() -> Iterator[None]:
+    """No garbage collection while millions of small objects without cycles are made (three times as fast)."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def parse(path: str | Path, *, in_order: bool = True, values: bool = True) -> Table:
@@ -49,8 +65,8 @@ def parse(path: str | Path, *, in_order: bool = True, values: bool = True) -> Ta
         return Table(path, [], [], [], [fault])
     if not data:
         return Table(path, [], [], [], [Fault(path, None, "is empty", "write it again; it has no entries")])
-    table = _parse_sound(path, data, in_order)
-    return table or _parse_faulty(path, data, in_order, values)
+    with without_gc():
+        return _parse_sound(path, data, in_order) or _parse_faulty(path, data, in_order, values)
 
 
 def _parse_sound(path: Path, data: bytes, in_order: bool) -> Table | None:
@@ -75,15 +91,18 @@ def _parse_faulty(path: Path, data: bytes, in_order: bool, values: bool) -> Tabl
     table = Table(path, [], [], [], [])
     lines: list[int] = []
     first: dict[str, int] = {}
-    crlf = [number for number, line in enumerate(data.split(b"\n"), 1) if line.endswith(b"\r")]
+    rows = data.removesuffix(b"\n").split(b"\n")
+    crlf = [number for number, row in enumerate(rows, 1) if row.endswith(b"\r")]
     if crlf:
-        _fault(table, crlf[0], f"{len(crlf)} lines end in CR LF", "convert to Unix line ends: sed -i 's/\\r$//' FILE")
-    for number, raw in enumerate(data.removesuffix(b"\n").split(b"\n"), 1):
-        row = _split(table, number, raw, values)
+        remedy = f"convert it to Unix line ends: sed -i 's/\\r$//' {path}"
+        table.faults.append(Fault(path, crlf[0], f"{len(crlf)} lines end in CR LF", remedy))
+    for number, raw in enumerate(rows, 1):
+        row = _split(table, number, raw.removesuffix(b"\r"), values)
         if row is None:
             continue
         if row[0] in first:
-            _fault(table, number, f"'{row[0]}' stands on line {first[row[0]]} already", "keep one of the two lines")
+            message = f"'{row[0]}' stands on line {first[row[0]]} already"
+            table.faults.append(Fault(path, number, message, "keep one of the two lines"))
             continue
         first[row[0]] = number
         table.keys.append(row[0])
@@ -96,20 +115,21 @@ def _parse_faulty(path: Path, data: bytes, in_order: bool, values: bool) -> Tabl
 
 
 def _split(table: Table, number: int, raw: bytes, values: bool) -> tuple[str, str] | None:
+    """Key and value of one line; None, and a fault, where it has none."""
+    message, remedy, fields = "", "", []
     try:
-        line = raw.removesuffix(b"\r").decode("utf-8")
+        line = raw.decode("utf-8")
+        fields = line.split(None, 1)
+        if "\0" in line or "\r" in line:
+            message, remedy = "a NUL or CR character within the line", "remove it; the file may be damaged"
+        elif not fields:
+            message, remedy = "an empty line", "remove it"
+        elif len(fields) == 1 and values:
+            message, remedy = f"'{fields[0]}' has no value", "complete the line or remove it"
     except UnicodeDecodeError:
-        _fault(table, number, "not UTF-8 text", "convert it: iconv -f latin1 -t utf-8 FILE")
-        return None
-    if "\0" in line or "\r" in line:
-        _fault(table, number, "a NUL or CR character within the line", "remove it; the file may be damaged")
-        return None
-    fields = line.split(None, 1)
-    if not fields:
-        _fault(table, number, "an empty line", "remove it")
-        return None
-    if len(fields) == 1 and values:
-        _fault(table, number, f"'{fields[0]}' has no value", "complete the line or remove it")
+        message, remedy = "not UTF-8 text", f"convert it: iconv -f latin1 -t utf-8 {table.path}"
+    if message:
+        table.faults.append(Fault(table.path, number, message, remedy))
         return None
     return fields[0], fields[1].rstrip() if len(fields) == 2 else ""
 
@@ -125,12 +145,8 @@ def order_faults(table: Table) -> list[Fault]:
     return [Fault(table.path, table.lines[i], message, f"sort it: LC_ALL=C sort -o {table.path} {table.path}")]
 
 
-def _fault(table: Table, line: int, message: str, remedy: str) -> None:
-    table.faults.append(Fault(table.path, line, message, remedy.replace("FILE", str(table.path))))
-
-
 def read_map(path: str | Path, *, values: bool = True) -> dict[str, str]:
-    """Key -> rest of the line, in the file's order.
+    """Key -> rest of the line, in the file's order; `values` as for `parse`.
 
     Raises:
         DataError: with `path:line`, for a damaged or empty file or a key given twice.
@@ -149,12 +165,15 @@ def write_map(path: str | Path, table: Mapping[str, str | Iterable[str]]) -> Non
     """Write a table in C order, whole or not at all; a value is a text or the fields of one.
 
     Raises:
-        DataError: for a key or value that the format cannot hold.
+        DataError: a key or value that the format cannot hold, or a file that cannot be written.
     """
-    with open_atomic(path) as stream:
-        for key in sorted(table):
-            value = table[key]
-            text = value if isinstance(value, str) else " ".join(value)
-            if key.split() != [key] or "\n" in text or "\r" in text:
-                raise DataError(f"{path}: '{key} {text}' cannot be a line of a table; use ids without white space")
-            stream.write(f"{key} {text}\n" if text else f"{key}\n")
+    try:
+        with open_atomic(path) as stream:
+            for key in sorted(table):
+                value = table[key]
+                text = value if isinstance(value, str) else " ".join(value)
+                if key.split() != [key] or "\n" in text or "\r" in text:
+                    raise DataError(f"{path}: '{key} {text}' cannot be a line; use ids without white space")
+                stream.write(f"{key} {text}\n" if text else f"{key}\n")
+    except OSError as error:
+        raise unwritable(path, error) from error
