@@ -1,0 +1,54 @@
+"""`csc simulate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from csc_cli.cli import options
+
+
+@click.command(
+    epilog=options.examples(
+        "csc simulate --write-audio --nj 2 data/dev data/dev_2mix",
+        "csc simulate --num 1000 --set sir_db=[0,0] --set noise.probability=0 data/dev data/dev_0dB",
+        "csc simulate --config conf/mixtures/default.yaml --talkers 3 --seed 7 data/train data/train_3mix",
+        "csc simulate --plan data/dev_2mix/mix.jsonl data/dev data/dev_again",
+    )
+)
+@options.existing("data")
+@options.output("out")
+@click.option(
+    "--config", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Settings (conf/mixtures); without it the defaults, with whole utterances in place of crops.",
+)  # fmt: skip
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any key of the settings; repeatable.")
+@click.option("--num", type=click.IntRange(min=1), help="Mixtures; default: as many as DATA has utterances.")
+@click.option("--talkers", type=click.IntRange(min=1), default=2, show_default=True, help="In each mixture.")
+@click.option("--write-audio", is_flag=True, help="Write wav.scp, spk1.scp, spk2.scp, noise1.scp and the audio.")
+@click.option(
+    "--plan", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Write the audio of this mix.jsonl; no other setting counts.",
+)  # fmt: skip
+@options.seed
+@options.nj
+@options.quiet
+def simulate(
+    data: Path, out: Path, config: Path | None, overrides: tuple[str, ...], num: int | None, talkers: int,
+    write_audio: bool, plan: Path | None, seed: int, nj: int,
+) -> None:  # fmt: skip
+    """Mix the utterances of DATA: OUT/mix.jsonl describes each mixture, and OUT is a Kaldi data directory.
+
+    The same seed gives the same mixtures. A folder that is whole is left as it is, one that was interrupted is
+    gone on with.
+    """
+    from csc_cli.mixtures.simulate import load_settings, render_plan, simulate_data_dir
+
+    if plan is not None:
+        click.echo(render_plan(data, out, plan, nj=nj))
+        return
+    settings = load_settings(config, overrides)
+    click.echo(
+        simulate_data_dir(data, out, settings, count=num, talkers=talkers, seed=seed, audio=write_audio, nj=nj)
+    )

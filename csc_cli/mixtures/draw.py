@@ -1,0 +1,85 @@
+"""Which utterances meet: a mixture's talkers are a function of the seed, its number and the data directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from csc_cli import seeds
+from csc_cli.errors import DataError
+from csc_cli.kaldi.datadir import DataDir, Utterance
+from csc_cli.mixtures.manifest import Mixture
+from csc_cli.mixtures.plan import plan_mixture
+from csc_cli.mixtures.settings import MixtureConfig
+from csc_cli.mixtures.store import AudioStore
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A mixture whose talkers are known and whose plan is still to be drawn, which needs their audio.
+
+    `seed` and the id decide the draw, so that it can be made anywhere.
+    """
+
+    id: str
+    utterances: tuple[Utterance, ...]
+    config: MixtureConfig
+    seed: int
+    condition: str = ""
+
+    def plan(self, store: AudioStore) -> Mixture:
+        """The mixture; errors as `plan_mixture`."""
+        rng = seeds.generator(self.seed, "plan", self.id)
+        return plan_mixture(self.id, self.utterances, self.config, rng, store, condition=self.condition)
+
+
+def draw_data_dir(data: DataDir, config: MixtureConfig, seed: int, count: int, talkers: int = 2) -> Iterator[Draw]:
+    """`count` mixtures of `talkers` different speakers each, one at a time.
+
+    The first talkers go through all utterances in a random order, again and again; each other talker is a
+    random speaker and one of the speaker's utterances. Number n of a longer run is number n of a shorter one.
+
+    Raises:
+        DataError: fewer speakers than talkers.
+    """
+    speakers = list(data.spk2utt)
+    if not 1 <= talkers <= len(speakers):
+        raise DataError(
+            f"{data.path}: {len(speakers)} speaker(s), too few for mixtures of {talkers} talkers; "
+            "nobody is left to interfere"
+        )
+    order = np.zeros(0, dtype=np.intp)
+    for index in range(count):
+        turn, place = divmod(index, len(data.utterances))
+        if place == 0:
+            order = seeds.generator(seed, "order", turn).permutation(len(data.utterances))
+        rng = seeds.generator(seed, "talkers", index)
+        first = data.utterances[order[place]]
+        others = other_talkers(data, speakers, first, talkers - 1, rng)
+        yield Draw(f"mix{index:07d}", (first, *others), config, seed)
+
+
+def other_talkers(
+    data: DataDir, speakers: list[str], first: Utterance, count: int, rng: np.random.Generator
+) -> list[Utterance]:
+    """`count` random utterances of random speakers, all different and none `first`'s."""
+    met = {first.speaker}
+    chosen = []
+    while len(chosen) < count:
+        speaker = speakers[int(rng.integers(len(speakers)))]
+        if speaker not in met:
+            met.add(speaker)
+            utterances = data.spk2utt[speaker]
+            chosen.append(data.by_id[utterances[int(rng.integers(len(utterances)))]])
+    return chosen
+
+
+def plan_data_dir(
+    data: DataDir, config: MixtureConfig, seed: int, count: int, talkers: int = 2, store: AudioStore | None = None
+) -> Iterator[Mixture]:
+    """The mixtures that `csc simulate` makes of the data directory; errors as `draw_data_dir` and `plan_mixture`."""
+    store = store or AudioStore(data, config.sample_rate)
+    for draw in draw_data_dir(data, config, seed, count, talkers):
+        yield draw.plan(store)

@@ -1,0 +1,85 @@
+"""A data directory -> mixtures in a folder: the entry function of `csc simulate`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from csc_cli import config as configs
+from csc_cli.errors import DataError
+from csc_cli.files import sha256
+from csc_cli.kaldi.datadir import DataDir
+from csc_cli.mixtures.draw import draw_data_dir
+from csc_cli.mixtures.manifest import read_mixtures
+from csc_cli.mixtures.produce import PLAN, Job, Product, data_digest, produce
+from csc_cli.mixtures.settings import MixtureConfig
+
+WHOLE_UTTERANCES = "crop_s: null"
+
+
+def load_settings(path: Path | None, overrides: Sequence[str] = ()) -> MixtureConfig:
+    """The settings of a file, or the defaults with whole utterances in place of crops."""
+    if path is None:
+        return configs.loads(MixtureConfig, WHOLE_UTTERANCES, "defaults", overrides)
+    return configs.load(MixtureConfig, path, overrides)
+
+
+def simulate_data_dir(
+    data_dir: Path,
+    out: Path,
+    config: MixtureConfig,
+    *,
+    count: int | None = None,
+    talkers: int = 2,
+    seed: int = 0,
+    audio: bool = False,
+    nj: int = 1,
+) -> str:
+    """Draw `count` mixtures (default: one for each utterance) and write mix.jsonl and, with `audio`, audio.
+
+    Returns:
+        A line for people.
+
+    Raises:
+        CscError: naming the line of mix.jsonl at which a source cannot be used.
+    """
+    data = DataDir.load(data_dir)
+    count = len(data.utterances) if count is None else count
+    if count < 1:
+        raise DataError(f"{out}: {count} mixtures asked for; ask for at least one")
+
+    def jobs() -> Iterator[Job]:
+        for line, draw in enumerate(draw_data_dir(data, config, seed, count, talkers), start=1):
+            yield Job(f"{out / PLAN}:{line}", draw, draw.utterances)
+
+    stamp = {
+        "settings": configs.to_dict(config),
+        "seed": seed,
+        "count": count,
+        "talkers": talkers,
+        "data": data_digest(data),
+    }
+    produce(out, stamp, jobs, count, Product(audio=audio), nj)
+    return f"{out}: {count} mixtures of {talkers} talker(s); {PLAN} sha256 {sha256(out / PLAN)[:16]}"
+
+
+def render_plan(data_dir: Path, out: Path, plan: Path, *, nj: int = 1) -> str:
+    """Write the audio of the mixtures of a given mix.jsonl, whose utterances are those of the data directory.
+
+    Raises:
+        CscError: naming the line of `plan` that is wrong, or whose source cannot be used.
+    """
+    data = DataDir.load(data_dir)
+    count = sum(1 for _ in read_mixtures(plan))       # all lines are checked before any work
+    if not count:
+        raise DataError(f"{plan}: is empty; it has no mixtures")
+
+    def jobs() -> Iterator[Job]:
+        for line, mixture in enumerate(read_mixtures(plan), start=1):
+            names = [source.utterance for source in mixture.sources]
+            utterances = tuple(data.by_id[name] for name in names if name in data.by_id)
+            yield Job(f"{plan}:{line}", mixture, utterances)
+
+    stamp = {"plan": sha256(plan), "data": data_digest(data)}
+    produce(out, stamp, jobs, count, Product(), nj)
+    return f"{out}: {count} mixtures of {plan}"
