@@ -40,21 +40,23 @@ class Engine:
     folder: Path
     library: str
 
-    def speak(self, text: str, voice: str, rate: int, seed: int) -> np.ndarray:
+    def speak(self, text: str, language: str, voice: str, rate: int, seed: int) -> np.ndarray:
         """The text spoken, (T,) int16 at 22,050 Hz.
 
         Args:
             text: plain UTF-8.
-            voice: the lines of an espeak-ng voice file, its `language` line among them.
+            language: a file of espeak-ng's folder `lang`, such as `gmw/en-US`.
+            voice: lines of a voice file that overrule the language's own.
             rate: words a minute, 80 to 450.
             seed: of the noise in breathy voices, 0 <= seed < 2**31.
 
         Raises:
             SynthesisError: the library cannot be loaded or refuses the voice, or nothing was spoken.
         """
+        # The library crashes on a voice of a language that it lacks, so the language's file is read here.
         name = f"p{os.getpid()}"
         voice_file = self.folder / "espeak-ng-data" / "voices" / name
-        voice_file.write_text(voice, encoding="utf-8")
+        voice_file.write_text(f"{self._language(language)}\n{voice}", encoding="utf-8")
         with _loaded(self.library) as library:
             self._initialise(library, seed)
             # The file's name reaches no sound; a voice that is not found is reported, a variant would not be.
@@ -63,8 +65,7 @@ class Engine:
             library.espeak_SetParameter(_RATE, rate, 0)
             return self._synthesise(library, text)
 
-    def language(self, name: str) -> str:
-        """The lines of the language file `name`, such as `gmw/en-US`, to begin a voice with."""
+    def _language(self, name: str) -> str:
         path = self.folder / "espeak-ng-data" / "lang" / name
         try:
             return path.read_text(encoding="utf-8")

@@ -41,9 +41,7 @@ def draw_recording(rng: np.random.Generator) -> Recording:
     )
 
 
-def record(
-    speech: np.ndarray, from_hz: int, to_hz: int, recording: Recording, rng: np.random.Generator
-) -> np.ndarray:
+def record(speech: np.ndarray, from_hz: int, to_hz: int, recording: Recording, rng: np.random.Generator) -> np.ndarray:
     """The speech (T,) as it arrives, at the lower rate `to_hz`: with noise, through the channel, at its level.
 
     All of it is one product in the frequency domain, where a lower sampling rate is a cut of the spectrum;

@@ -11,9 +11,7 @@ def _choices(text: str) -> list[str]:
     return text.split("|")
 
 
-_QUANTITIES = _choices(
-    "the|that|my|your|our|their|her|his|every|another|one|no|this|some other|the first|the last"
-)
+_QUANTITIES = _choices("the|that|my|your|our|their|her|his|every|another|one|no|this|some other|the first|the last")
 _QUALITIES = _choices(
     "small|old|quiet|brown|clever|hungry|young|heavy|golden|lazy|broken|gentle|famous|narrow|yellow|curious|"
     "patient|silver|nervous|proud|simple|warm|foreign|angry|careful|distant|cheerful|rough|blue|humble|tall|odd"

@@ -18,7 +18,7 @@ from csc_cli.corpora import espeak
 from csc_cli.corpora.parts import PARTS, write_parts
 from csc_cli.corpora.recording import draw_recording, record
 from csc_cli.corpora.sentences import COUNT, sentence
-from csc_cli.corpora.voices import draw_voice, voice_file
+from csc_cli.corpora.voices import draw_voice, voice_lines
 from csc_cli.errors import AudioError, ConfigError
 from csc_cli.files import write_json
 from csc_cli.kaldi.audio import read_header, write_audio
@@ -82,15 +82,14 @@ def prepare_synth(data: Path, speakers: Mapping[str, int], utterances: int, seed
 def make_speaker(engine: espeak.Engine, data: Path, utterances: int, seed: int, speaker: Speaker) -> float:
     """Write those of the speaker's recordings that are not there yet; the seconds of them all."""
     voice = draw_voice(generator(seed, "synth voice", speaker.id))
-    language = engine.language(voice.accent)
     seconds = 0.0
     for number in range(utterances):
         path = _audio_path(data, speaker, number)
         if not (frames := _frames(path)):
             rng = generator(seed, "synth utterance", speaker.utterance_id(number))
-            lines = voice_file(voice, language, pitch_factor=rng.uniform(0.85, 1.15))
+            lines = voice_lines(voice, pitch_factor=rng.uniform(0.85, 1.15))
             rate = round(voice.rate * rng.uniform(0.85, 1.15))
-            speech = engine.speak(speaker.sentence(seed, number), lines, rate, int(rng.integers(2**31)))
+            speech = engine.speak(speaker.sentence(seed, number), voice.accent, lines, rate, int(rng.integers(2**31)))
             samples = record(speech / 32768.0, espeak.SAMPLE_RATE, SAMPLE_RATE, draw_recording(rng), rng)
             write_audio(path, samples, SAMPLE_RATE)
             frames = len(samples)

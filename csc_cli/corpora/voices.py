@@ -20,7 +20,6 @@ ACCENTS = (
 )
 _FORMANTS = 6  # 0 to 5: those above lie beyond 4 kHz
 _MEDIAN_PITCH_HZ = 105.0
-_ESPEAK_PITCH_HZ = 82.0  # the pitch for which espeak-ng's formants are made
 
 
 @dataclass(frozen=True)
@@ -66,17 +65,15 @@ def draw_voice(rng: np.random.Generator) -> Voice:
     )
 
 
-def voice_file(voice: Voice, language: str, pitch_factor: float) -> str:
-    """The lines of an espeak-ng voice file: `language` (the accent's own file), then the voice over it.
+def voice_lines(voice: Voice, pitch_factor: float) -> str:
+    """What an espeak-ng voice file says of the voice beside its accent; the pitch is raised by `pitch_factor`.
 
-    espeak-ng moves all formants with the pitch by 1 + (pitch / 82 Hz - 1) / 4; this is undone, so that a
-    speaker who raises the voice keeps the vocal tract.
+    espeak-ng's formants do not follow the pitch, so a speaker who raises the voice keeps the vocal tract.
     """
     pitch = voice.pitch_hz * pitch_factor
-    undo = 1 / (1 + (round(pitch) / _ESPEAK_PITCH_HZ - 1) / 4)
-    lines = [language.rstrip("\n"), "speed 100", f"pitch {round(pitch)} {round(pitch * voice.pitch_span)}"]
+    lines = ["speed 100", f"pitch {round(pitch)} {round(pitch * voice.pitch_span)}"]
     for number, (frequency, strength, width) in enumerate(voice.formants):
-        lines.append(f"formant {number} {round(frequency * undo)} {round(strength)} {round(width)}")
+        lines.append(f"formant {number} {round(frequency)} {round(strength)} {round(width)}")
     lines += [
         "tone " + " ".join(f"{frequency} {amplitude}" for frequency, amplitude in voice.tone),
         "breath " + " ".join(map(str, voice.breath)),
