@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-TICKS_PERCENT = (0.01, 0.1, 1, 2, 5, 10, 20, 40, 60, 80, 95)
+TICKS_PERCENT = (0.001, 0.01, 0.1, 0.5, 2, 5, 10, 20, 40, 60, 80)
+HIGHEST = 0.9  # where the frame ends
 # Okabe and Ito's palette, which colour-blind people can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":")
 NONTARGET, TARGET = "#8C8C8C", COLOURS[0]
+FAR = 1e-9
 STEP = 0.004  # normal deviates: what an eye can tell apart
 
 
@@ -40,17 +42,17 @@ def det_figure(conditions: Sequence[ConditionTrials]) -> Figure:
     G. Doddington, T. Kamm, M. Ordowski, M. Przybocki, "The DET curve in assessment of detection task performance",
     Eurospeech 1997).
     """
-    columns = min(len(conditions), 3)
+    columns = 2 if len(conditions) == 4 else min(len(conditions), 3)
     rows = -(-len(conditions) // columns)
     figure = _figure(3.4 * columns + 0.4, 3.4 * rows + 0.4)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    grid = figure.subplots(rows, columns, squeeze=False)
     low = min(_lowest(condition.target) for condition in conditions)
     for axes, condition in zip(grid.flat, conditions, strict=False):
         for index, (name, scores) in enumerate(condition.scores.items()):
             _curve(axes, condition.target, scores, name, index)
         _normal_deviates(axes, low)
         axes.set_title(condition.name)
-        axes.legend(loc="upper right", frameon=False)
+        axes.legend(loc="best", fontsize=8, framealpha=0.9, edgecolor="none")
     for axes in grid.flat[len(conditions) :]:
         axes.remove()
     figure.supxlabel("false alarms (%)", fontsize=10)
@@ -61,7 +63,7 @@ def det_figure(conditions: Sequence[ConditionTrials]) -> Figure:
 def histogram_figure(conditions: Sequence[ConditionTrials]) -> Figure:
     """A row for each system and a column for each condition: densities of scores, a line at the EER's threshold."""
     names = list(conditions[0].scores)
-    figure = _figure(2.6 * len(conditions) + 0.6, 2.1 * len(names) + 0.6)
+    figure = _figure(max(2.6 * len(conditions) + 0.6, 4.8), 2.1 * len(names) + 0.6)
     grid = figure.subplots(len(names), len(conditions), sharex="row", squeeze=False)
     for row, name in zip(grid, names, strict=True):
         edges = _bins(np.concatenate([condition.scores[name] for condition in conditions]))
@@ -71,17 +73,17 @@ def histogram_figure(conditions: Sequence[ConditionTrials]) -> Figure:
     for axes, condition in zip(grid[0], conditions, strict=True):
         axes.set_title(condition.name)
     handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
     figure.supxlabel("score", fontsize=10)
     return figure
 
 
-def visible(curve: Roc, low: float) -> tuple[Floats, Floats]:
+def visible(curve: Roc) -> tuple[Floats, Floats]:
     """The curve in normal deviates, (false alarm, miss), as steps, without the points that no eye can tell apart.
 
-    Rates beyond `low` and 1 - `low` lie on the frame.
+    Rates of 0 and 1 lie far outside the frame.
     """
-    x, y = (ndtri(np.clip(rate, low, 1 - low)) for rate in (curve.false_alarm, curve.miss))
+    x, y = (ndtri(np.clip(rate, FAR, 1 - FAR)) for rate in (curve.false_alarm, curve.miss))
     cell = np.round(np.stack([x, y]) / STEP)
     moved = np.concatenate([[True], (cell[:, 1:] != cell[:, :-1]).any(axis=0)])
     moved[-1] = True
@@ -89,15 +91,15 @@ def visible(curve: Roc, low: float) -> tuple[Floats, Floats]:
 
 
 def _lowest(target: NDArray[np.bool_]) -> float:
-    """Half a trial of the kind that has more: there the frame ends."""
-    return float(np.clip(0.5 / max(target.sum(), (~target).sum()), 1e-5, 0.01))
+    """One trial of the kind that has more: there the frame begins."""
+    return float(np.clip(1 / max(target.sum(), (~target).sum()), 5e-6, 0.005))
 
 
 def _curve(axes: Axes, target: NDArray[np.bool_], scores: Floats, name: str, index: int) -> None:
     style = {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index // len(COLOURS) % len(DASHES)]}
-    x, y = visible(roc(scores, target), _lowest(target))
+    x, y = visible(roc(scores, target))
     rate = eer(scores, target).rate
-    axes.plot(x, y, linewidth=1.4, label=f"{name} ({100 * rate:.1f} %)", **style)
+    axes.plot(x, y, linewidth=1.4, label=f"{name}: EER {100 * rate:.1f} %", **style)
     if rate > 0:
         axes.plot(*[ndtri(rate)] * 2, marker="o", markersize=4, color=style["color"], clip_on=False)
 
@@ -108,7 +110,7 @@ def _normal_deviates(axes: Axes, low: float) -> None:
     labels = [f"{tick:g}" for tick in ticks]
     axes.set_xticks(places, labels)
     axes.set_yticks(places, labels)
-    ends = (ndtri(low), ndtri(0.95))
+    ends = (ndtri(low), ndtri(HIGHEST))
     axes.set(xlim=ends, ylim=ends, aspect="equal")
     axes.plot(ends, ends, color="0.75", linewidth=0.8, zorder=0)
     axes.grid(color="0.9", linewidth=0.6)
@@ -116,8 +118,11 @@ def _normal_deviates(axes: Axes, low: float) -> None:
 
 
 def _bins(scores: Floats) -> Floats:
-    low, high = np.quantile(scores, [0.0005, 0.9995])
-    return np.linspace(low, high if high > low else low + 1, 61)
+    """Edges over all scores but for far outliers, which are drawn in the last bin."""
+    inner = np.quantile(scores, [0.001, 0.999])
+    margin = (inner[1] - inner[0]) / 4
+    low, high = max(scores.min(), inner[0] - margin), min(scores.max(), inner[1] + margin)
+    return np.linspace(low, high if high > low else low + 1, 41)
 
 
 def _histogram(axes: Axes, target: NDArray[np.bool_], scores: Floats, edges: Floats) -> None:
@@ -128,17 +133,20 @@ def _histogram(axes: Axes, target: NDArray[np.bool_], scores: Floats, edges: Flo
     rate, threshold = eer(scores, target)
     axes.axvline(threshold, color="0.2", linewidth=0.9, linestyle="--", label="threshold of the EER")
     axes.annotate(
-        f"{100 * rate:.1f} %", (0.97, 0.95), xycoords="axes fraction", ha="right", va="top", fontsize=9, color="0.2"
+        f"EER {100 * rate:.1f} %", (0.02, 0.96), xycoords="axes fraction", ha="left", va="top", fontsize=8, color="0.2"
     )
+    axes.locator_params(axis="x", nbins=5)
     axes.set_yticks([])
+    axes.margins(y=0.12)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(labelsize=8)
 
 
 def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
 
 
 def _save(figure: Figure, target: Path) -> None:
