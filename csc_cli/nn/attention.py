@@ -31,8 +31,9 @@ class CrossAttention(nn.Module):
         if not uniform:
             self.query = nn.Linear(dimensions, dimensions)
             self.key = nn.Linear(dimensions, dimensions)
-        self.value = nn.Linear(dimensions, dimensions)
-        self.out = nn.Linear(dimensions, dimensions)
+        # No bias: it would be a part that all vectors share, and alike vectors give the loss no gradient.
+        self.value = nn.Linear(dimensions, dimensions, bias=False)
+        self.out = nn.Linear(dimensions, dimensions, bias=False)
 
     def scores(self, query: Tensor, segments: Tensor) -> Tensor:
         """query (..., A, E), segments (..., P, E) -> (..., heads, A, P)."""

@@ -10,6 +10,7 @@ E dimensions of an embedding.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -33,6 +34,7 @@ class EncoderConfig:
     separation_blocks: int = 1
     speaker_blocks: int = 1
     speaker_input: Literal["masked", "trunk"] = "masked"  # masked spectrum beside the trunk, or the trunk alone
+    speaker_mean_removed: bool = True  # take each bin's mean over the recording from the log masked spectrum
     embedding: int = 128  # E
 
     def __post_init__(self) -> None:
@@ -48,6 +50,13 @@ class Encoded(NamedTuple):
     segments: Tensor  # (B, C, S, E) bottom-up embeddings
     segment_mask: Tensor  # (B, S) true at segments that hold a real frame
     query: Tensor  # (B, C, E) mean of the real segments
+
+
+class Guide(NamedTuple):
+    """True sources for the speaker head, while the masks are still too poor to embed through."""
+
+    sources: Tensor  # (B, C, T) in the mixture's scale
+    guided: Tensor  # (B,) true at mixtures whose speaker head hears the true sources' masks
 
 
 class Framed(NamedTuple):
@@ -77,10 +86,14 @@ class SeparativeEncoder(nn.Module):
         self.speaker_in = nn.Linear(bins + d, d) if masked else nn.Linear(d, config.streams * d)
         self.speaker_norm = nn.LayerNorm(d)
         self.speaker = blocks(galr, config.speaker_blocks, config.trunk_blocks)
-        self.speaker_out = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, config.embedding))
+        self.standardise = Standardise(d)
+        self.speaker_out = nn.Linear(d, config.embedding)
 
-    def forward(self, mixture: Tensor, lengths: Tensor) -> Encoded:
-        """mixture (B, T) samples, lengths (B,) samples that are real; the rest is ignored."""
+    def forward(self, mixture: Tensor, lengths: Tensor, guide: Guide | None = None) -> Encoded:
+        """mixture (B, T) samples, lengths (B,) samples that are real; the rest is ignored.
+
+        With a `guide` the speaker head hears the guided mixtures through the masks of their true sources.
+        """
         real = torch.arange(mixture.shape[1], device=mixture.device) < lengths[:, None]  # (B, T)
         mixture = mixture * real
         # A recording's level says nothing of its talkers; streams get it back at the end.
@@ -89,7 +102,11 @@ class SeparativeEncoder(nn.Module):
         masks = self.mask(framed)  # (B, C + 1, L, F)
         sources = self.synthesise(framed, masks, mixture.shape[1])  # (B, C + 1, T)
         sources = consistent(sources, mixture / rms) * rms[:, None] * real[:, None]
-        segments, query = self.embed(framed, masks[:, :-1])
+        heard = masks[:, :-1]
+        if guide is not None:
+            ideal = self.ideal_masks(framed, guide.sources * real[:, None] / rms[:, None], mixture / rms)
+            heard = torch.where(guide.guided[:, None, None, None], ideal, heard)
+        segments, query = self.embed(framed, heard)
         return Encoded(sources[:, :-1], sources[:, -1], segments, framed.frame_mask.any(2).squeeze(-1), query)
 
     def frame(self, x: Tensor, lengths: Tensor) -> Framed:
@@ -115,6 +132,13 @@ class SeparativeEncoder(nn.Module):
         logits = self.masks(x).unflatten(-1, (self.config.streams + 1, -1))  # (B, L, C + 1, F)
         return logits.float().softmax(2).transpose(1, 2)
 
+    def ideal_masks(self, framed: Framed, sources: Tensor, mixture: Tensor) -> Tensor:
+        """Ideal ratio masks (B, C, L, F) of the true sources (B, C, T), what is left over being noise."""
+        parts = torch.cat([sources, (mixture - sources.sum(1))[:, None]], 1)
+        magnitude = self.filterbank.magnitude(self.filterbank.analyse(parts.flatten(0, 1)))
+        magnitude = magnitude.unflatten(0, parts.shape[:2])  # (B, C + 1, L, F)
+        return magnitude[:, :-1] / magnitude.sum(1, keepdim=True)
+
     def synthesise(self, framed: Framed, masks: Tensor, length: int) -> Tensor:
         """Masked spectra back to samples: (B, C + 1, L, F) -> (B, C + 1, T)."""
         masked = (masks * (framed.spectrum * framed.frames)[:, None]).flatten(0, 1)
@@ -128,6 +152,9 @@ class SeparativeEncoder(nn.Module):
         else:
             trunk = join(framed.trunk, galr.chunk_hop, masks.shape[2])  # (B, L, D)
             heard = torch.log(masks * framed.magnitude[:, None] + FLOOR)  # (B, C, L, F)
+            if self.config.speaker_mean_removed:
+                # A fixed channel is a constant in the log spectrum: it says nothing of the talker.
+                heard = heard - masked_mean(heard, framed.frames[:, None], 2)[:, :, None]
             x = self.speaker_in(torch.cat([heard, trunk[:, None].expand(-1, streams, -1, -1)], -1))
             x = split((x * framed.frames[:, None]).flatten(0, 1), galr.chunk, galr.chunk_hop)
             x = x.unflatten(0, masks.shape[:2])
@@ -135,11 +162,52 @@ class SeparativeEncoder(nn.Module):
         x = self.speaker_norm(x).flatten(0, 1) * frame_mask
         for block in self.speaker:
             x = block(x, frame_mask)
-        x = masked_mean(x, frame_mask, 2).unflatten(0, masks.shape[:2])  # (B, C, S, D)
-        segments = self.speaker_out(x).float()
+        x = masked_mean(x.float(), frame_mask, 2).unflatten(0, masks.shape[:2])  # (B, C, S, D)
         segment_mask = framed.frame_mask.any(2)[:, None]  # (B, 1, S, 1)
-        segments = segments * segment_mask
+        segments = self.speaker_out(self.standardise(x, segment_mask)).float() * segment_mask
         return segments, masked_mean(segments, segment_mask, 2)
+
+
+class Standardise(nn.Module):
+    """Batch normalisation of the segments that hold speech: no mean, unit deviation in each dimension.
+
+    A young network's segments are nearly one vector. Without this the contrastive loss finds it easiest to
+    make them one vector (seen: L_batch stays at log J), for what they share outweighs what parts them.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    updates: Tensor
+
+    def __init__(self, dimensions: int, momentum: float = 0.98) -> None:
+        super().__init__()
+        self.momentum = momentum
+        # Replaced under data-parallel training by a sum over ranks with gradient.
+        self.total: Callable[[Tensor], Tensor] = lambda sums: sums
+        self.register_buffer("mean", torch.zeros(dimensions))
+        self.register_buffer("variance", torch.ones(dimensions))
+        self.register_buffer("updates", torch.tensor(0.0))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, C, S, D), mask (B, 1, S, 1) -> (B, C, S, D); in evaluation by the statistics of training."""
+        mean, variance = self.mean, self.variance
+        if self.training:
+            keep = mask.expand(*x.shape[:-1], 1).to(x.dtype)
+            axes = tuple(range(x.dim() - 1))
+            sums = torch.cat([(x * keep).sum(axes), (x.square() * keep).sum(axes), keep.sum()[None]])
+            total, square, count = self.total(sums).split([x.shape[-1], x.shape[-1], 1])
+            mean = total / count
+            variance = (square / count - mean.square()).clamp(min=0)
+            self.follow(mean.detach(), variance.detach())
+        return (x - mean) / (variance + 1e-5).sqrt()
+
+    @torch.no_grad()
+    def follow(self, mean: Tensor, variance: Tensor) -> None:
+        """Running statistics: a plain average at first, then with momentum."""
+        old = torch.clamp(self.updates / (self.updates + 1), max=self.momentum)
+        self.mean.lerp_(mean, 1 - old)
+        self.variance.lerp_(variance, 1 - old)
+        self.updates += 1
 
 
 def blocks(galr: GalrConfig, count: int, first: int = 0) -> nn.ModuleList:

@@ -16,7 +16,7 @@ from csc_cli import config as configs
 from csc_cli.errors import ConfigError, DataError
 from csc_cli.files import atomic_path, open_atomic
 from csc_cli.nn.attention import CrossAttention
-from csc_cli.nn.encoder import Encoded, EncoderConfig, SeparativeEncoder
+from csc_cli.nn.encoder import Encoded, EncoderConfig, Guide, SeparativeEncoder
 
 WEIGHTS, SETTINGS = "model.safetensors", "config.yaml"
 
@@ -44,9 +44,9 @@ class CscModel(nn.Module):
         self.encoder = SeparativeEncoder(config.encoder)
         self.readout = CrossAttention(config.encoder.embedding, config.readout_heads, not config.cross_attention)
 
-    def forward(self, mixture: Tensor, lengths: Tensor) -> Encoded:
-        """mixture (B, T) samples at `config.sample_rate`, lengths (B,) real samples."""
-        return self.encoder(mixture, lengths)
+    def forward(self, mixture: Tensor, lengths: Tensor, guide: Guide | None = None) -> Encoded:
+        """mixture (B, T) samples at `config.sample_rate`, lengths (B,) real samples; `guide` in training only."""
+        return self.encoder(mixture, lengths, guide)
 
     def embed(self, query: Tensor, segments: Tensor, mask: Tensor) -> Tensor:
         """z: one recording attends to its own segments; (..., E), (..., S, E), (..., S) -> unit (..., E)."""

@@ -45,7 +45,8 @@ class ObjectiveConfig:
     silent_weight: float = 0.1  # of the silent streams' decibels
     regulariser_weight: float = 0.0  # gamma, keeps learned rows apart
     own_stream: bool = False  # the anchor's mixture among its own keys: leaks, for comparison only
-    alpha: float = 10.0  # inverse temperature at the start
+    guide_until: float = 0.3  # the share of mixtures whose speaker head hears true sources falls to 0 at this share of steps
+    alpha: float = 4.0  # inverse temperature at the start
     learn_alpha: bool = True
     parted_db: float = 3.5  # one-talker mixtures come in when the held-out SI-SNRi has passed this ...
     parted_latest: float = 0.5  # ... or after this share of the steps

@@ -80,6 +80,23 @@ def gather(x: Tensor) -> Tensor:
     return _Gather.apply(x) if dist.is_initialized() else x  # type: ignore[no-any-return]
 
 
+class _Total(torch.autograd.Function):
+    """The sum over ranks; its gradient is the sum over ranks too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return total(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return total(gradient)
+
+
+def total_with_gradient(x: Tensor) -> Tensor:
+    """The sum over ranks, with gradient to every rank's part."""
+    return _Total.apply(x) if dist.is_initialized() else x  # type: ignore[no-any-return]
+
+
 def add_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """Sum the gradients over ranks in one message; each rank's loss is its share of the global loss."""
     if not dist.is_initialized():

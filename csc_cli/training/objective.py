@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from csc_cli.nn.attention import CrossAttention
 from csc_cli.nn.contrastive import InverseTemperature, contrastive_loss, log_density_ratio
-from csc_cli.nn.encoder import Encoded
+from csc_cli.nn.encoder import Encoded, Guide
 from csc_cli.nn.inventory import Inventory
 from csc_cli.nn.model import CscModel
 from csc_cli.nn.pit import assign, best_permutation
@@ -40,11 +40,19 @@ class Learner(nn.Module):
         self.model, self.inventory = model, inventory
         self.temperature = InverseTemperature(config.objective.alpha, config.objective.learn_alpha)
         self.config = config.objective
+        model.encoder.standardise.total = distributed.total_with_gradient
 
-    def forward(self, batch: MixtureBatch, choice: torch.Generator, autocast: torch.autocast) -> Losses:
-        """Losses of this rank's part; `choice` draws the subsets of keys, alike on all ranks."""
+    def forward(
+        self, batch: MixtureBatch, choice: torch.Generator, autocast: torch.autocast, guided: float = 0.0
+    ) -> Losses:
+        """Losses of this rank's part.
+
+        `choice` draws what is random, alike on all ranks: which share `guided` of the mixtures is guided, and the
+        subsets of keys.
+        """
+        guide = self.draw_guide(batch, choice, guided)
         with autocast:
-            encoded = self.model(batch.mixture, batch.lengths)
+            encoded = self.model(batch.mixture, batch.lengths, guide if guided > 0 else None)
         encoded = Encoded(*(tensor if tensor.dtype == torch.bool else tensor.float() for tensor in encoded))
         real = torch.arange(batch.mixture.shape[1], device=batch.mixture.device) < batch.lengths[:, None]
         active = batch.sources.square().sum(-1) > 0  # (B, C)
@@ -52,18 +60,27 @@ class Learner(nn.Module):
         separation = self.separation_cost(encoded, batch, real, active, snr)
         z = self.model.embed(encoded.query, encoded.segments, encoded.segment_mask[:, None])
         stored = self.stored_cost(z, batch.labels)  # (B, C, C)
-        chosen = self.config.contrastive_weight * stored
+        # A guided mixture's embeddings come in the order of its references; only its masks are permuted.
+        chosen = torch.where(guide.guided[:, None, None], 0.0, self.config.contrastive_weight * stored)
         permutation = best_permutation(chosen if self.config.separation == "none" else separation + chosen)
-        queries, segments = assign(encoded.query, permutation), assign(encoded.segments, permutation)
+        speakers = torch.where(guide.guided[:, None], torch.arange(active.shape[1], device=z.device), permutation)
+        queries, segments = assign(encoded.query, speakers), assign(encoded.segments, speakers)
         labels = torch.where(active, batch.labels, -1)
         visited = self.visited(labels)
         spread = self.segment_cost(segments, encoded.segment_mask, labels)
         fresh, vectors = fresh_loss(
             self.model.readout, queries, segments, encoded.segment_mask, labels, self.temperature(), choice, self.config
         )
-        self.pending = (labels, vectors)
-        return self.weigh(pick(separation, permutation), pick(stored, permutation), spread, fresh,
+        self.pending = (labels, vectors.detach())
+        return self.weigh(pick(separation, permutation), pick(stored, speakers), spread, fresh,
                           active, visited, labels, snr_gain(snr, batch, real, permutation, active))
+
+    def draw_guide(self, batch: MixtureBatch, choice: torch.Generator, share: float) -> Guide:
+        """Which of this rank's mixtures are guided."""
+        count = len(batch.mixture)
+        drawn = torch.rand(count * distributed.world(), generator=choice) < share
+        mine = drawn[distributed.rank() * count :][:count]
+        return Guide(batch.sources, mine.to(batch.mixture.device))
 
     def separation_cost(
         self, encoded: Encoded, batch: MixtureBatch, real: Tensor, active: Tensor, snr: Tensor
@@ -104,7 +121,7 @@ class Learner(nn.Module):
               visited: Tensor, labels: Tensor, gain: Tensor) -> Losses:
         """Per-stream losses (B, C) -> this rank's share of L, and its figures."""
         known = labels >= 0
-        sums = {"streams": torch.tensor(float(active.numel())), "active": active.sum(), "rows": visited.sum(),
+        sums = {"streams": torch.tensor(float(active.numel())), "mixed": mixed(active).sum(), "rows": visited.sum(),
                 "known": known.sum()}
         counts = {key: distributed.total(value.float().cpu()).clamp(min=1) for key, value in sums.items()}
         parts = {
@@ -122,7 +139,7 @@ class Learner(nn.Module):
         if config.regulariser_weight and self.inventory.config.rows == "learned":
             spread_of_rows = nearest_neighbour_spread(self.inventory.unit()) / distributed.world()
             loss = loss + config.regulariser_weight * spread_of_rows
-        parts["si_snri"] = gain.sum() / counts["active"]
+        parts["si_snri"] = gain.sum() / counts["mixed"]
         return Losses(loss, {key: value.detach() for key, value in parts.items()})
 
     def measure(self, batch: MixtureBatch, autocast: torch.autocast) -> Tensor:
@@ -137,12 +154,12 @@ class Learner(nn.Module):
         permutation = best_permutation(stored if self.config.separation == "none" else -snr)
         visited = self.visited(torch.where(active, batch.labels, -1))
         gain = snr_gain(snr, batch, real, permutation, active)
-        return torch.stack([gain.sum(), active.sum(), (pick(stored, permutation) * visited).sum(), visited.sum()])
+        return torch.stack([gain.sum(), mixed(active).sum(), (pick(stored, permutation) * visited).sum(), visited.sum()])
 
     def update_inventory(self) -> None:
         """After the step: attended rows follow the global vectors of all ranks."""
         labels, vectors = self.pending
-        self.inventory.update(distributed.gather(labels.flatten()), distributed.gather(vectors.detach()))
+        self.inventory.update(distributed.gather(labels.flatten()), distributed.gather(vectors))
 
 
 def pick(cost: Tensor, permutation: Tensor) -> Tensor:
@@ -151,9 +168,14 @@ def pick(cost: Tensor, permutation: Tensor) -> Tensor:
 
 
 def snr_gain(snr: Tensor, batch: MixtureBatch, real: Tensor, permutation: Tensor, active: Tensor) -> Tensor:
-    """SI-SNR improvement (B, C) dB over the mixture itself, 0 at silent references."""
+    """SI-SNR improvement (B, C) dB over the mixture itself, where several talkers are active; 0 elsewhere."""
     unprocessed = pairwise_si_snr(batch.mixture[:, None], batch.sources, real)[:, 0]
-    return (pick(snr, permutation) - unprocessed) * active
+    return (pick(snr, permutation) - unprocessed) * mixed(active)
+
+
+def mixed(active: Tensor) -> Tensor:
+    """The active streams (B, C) of mixtures with at least two of them."""
+    return active & (active.sum(1, keepdim=True) > 1)
 
 
 def fresh_loss(

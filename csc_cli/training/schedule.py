@@ -1,10 +1,10 @@
-"""The learning rate over the steps: linear warm-up, then a cosine."""
+"""What changes over the steps: the learning rate (linear warm-up, then a cosine) and the guide's share."""
 
 from __future__ import annotations
 
 import math
 
-from csc_cli.training.config import OptimiserConfig
+from csc_cli.training.config import OptimiserConfig, TrainConfig
 
 
 def learning_rate(config: OptimiserConfig, step: int) -> float:
@@ -19,3 +19,9 @@ def learning_rate(config: OptimiserConfig, step: int) -> float:
     progress = (step - config.warmup) / max(1, config.steps - config.warmup)
     cosine = 0.5 + 0.5 * math.cos(math.pi * progress)
     return config.learning_rate * (config.final_rate + (1 - config.final_rate) * cosine)
+
+
+def guided_share(config: TrainConfig, step: int) -> float:
+    """The share of mixtures whose speaker head hears the true sources: from 1 down to 0, linearly."""
+    end = config.objective.guide_until * config.optimiser.steps
+    return max(0.0, 1 - step / end) if end else 0.0

@@ -27,7 +27,7 @@ from csc_cli.training.batches import Corpus, MixtureBatch, RoundRobin, held_out_
 from csc_cli.training.config import TrainConfig
 from csc_cli.training.history import History
 from csc_cli.training.objective import Learner
-from csc_cli.training.schedule import learning_rate
+from csc_cli.training.schedule import guided_share, learning_rate
 
 GRACE = (signal.SIGTERM, signal.SIGINT)
 
@@ -150,7 +150,8 @@ class Trainer:
         self.learner.train()
         torch.manual_seed(seeds.derive(self.config.seed, "dropout", self.step, distributed.rank()))
         choice = torch.Generator().manual_seed(seeds.derive(self.config.seed, "subsets", self.step) % 2**63)
-        losses = self.learner(batch.to(self.device), choice, self.autocast)
+        guided = guided_share(self.config, self.step)
+        losses = self.learner(batch.to(self.device), choice, self.autocast, guided)
         losses.total.backward()
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         distributed.add_gradients(parameters)
@@ -178,7 +179,7 @@ class Trainer:
         return {
             "step": self.step, "seconds": round(self.seconds, 1), **means,
             "bound": round(ceiling - means["inventory"], 5), "ceiling": round(ceiling, 5),
-            "alpha": round(float(self.learner.temperature()), 4), "parted": self.batches.parted,
+            "alpha": round(float(self.learner.temperature().detach()), 4), "parted": self.batches.parted,
         }  # fmt: skip
 
     def ceiling(self) -> float:
