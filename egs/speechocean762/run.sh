@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Real speech: CSC trained on the train speakers of speechocean762 (read English by Mandarin speakers, phones), scored on
+# the test speakers, clean and mixed; one to two hours of training on 2 cores.
+# A second call skips what is whole; a stage that was interrupted is done again.
+#
+# Options:
+#   --corpus PATH    the unpacked corpus; where it is not given, the corpus is downloaded to downloads/ (half a gigabyte)
+#   --sha256 DIGEST  what the downloaded archive must be
+#   --stage N        first stage, 0 to 4 (0)
+#   --stop-stage M   last stage (4)
+#   --nj N           processes that mix (2)
+#   --device D       where the network runs: auto, cpu, cuda, cuda:1 (auto)
+#   --conf FILE      settings of the model and its training (../../conf/train/csc-speechocean762.yaml)
+#   --trials-opts S  more options for csc trials
+
+set -euo pipefail
+called_from=$PWD
+cd "$(dirname "$0")"
+corpus=
+sha256=
+# shellcheck disable=SC2034
+stage=0 stop_stage=4
+nj=2
+device=auto
+conf=../../conf/train/csc-speechocean762.yaml
+trials_opts=
+. ../../tools/recipe.sh
+parse_options "$@"
+. ./path.sh
+read -ra trials <<< "$trials_opts"
+
+if run_stage 0 "prepare data"; then
+  if [ -n "$corpus" ]; then
+    corpus=$(cd "$called_from" && cd "$corpus" && pwd)
+  else
+    corpus=downloads/speechocean762
+    step downloads/.done -- local/download.sh ${sha256:+--sha256 "$sha256"} downloads
+  fi
+  step data/.done -- csc prepare speechocean762 "$corpus" data
+fi
+
+if run_stage 1 "simulate mixtures"; then
+  step data/trials/.done data/.done -- csc trials "${trials[@]}" data/test data/trials
+  # The training mixtures are drawn on the fly in stage 2; these are mixtures of the test speakers to listen to.
+  step data/test_mix/.done data/.done -- csc simulate --write-audio --nj "$nj" data/test data/test_mix
+fi
+
+if run_stage 2 "pretrain"; then
+  step exp/csc/.done "$conf" data/.done -- csc train --device "$device" "$conf" data/train exp/csc
+  step exp/untrained/.done "$conf" data/.done -- csc train --max-steps 0 "$conf" data/train exp/untrained
+fi
+
+if run_stage 3 "extract embeddings"; then
+  for model in csc untrained; do
+    exp=exp/$model
+    step $exp/xvectors_enroll/.done $exp/.done data/trials/.done -- \
+      csc extract --device "$device" $exp data/trials/enroll $exp/xvectors_enroll
+    step $exp/xvectors_test/.done $exp/.done data/trials/.done -- \
+      csc extract --device "$device" --streams all $exp data/trials/test $exp/xvectors_test
+    step $exp/separated/.done $exp/.done data/trials/.done -- \
+      csc separate --device "$device" $exp data/trials/test $exp/separated
+  done
+fi
+
+if run_stage 4 "score"; then
+  for model in csc untrained; do
+    exp=exp/$model
+    step $exp/.scored $exp/xvectors_enroll/.done $exp/xvectors_test/.done -- \
+      csc score cosine --streams $exp/xvectors_test/utt2streams data/trials/trials \
+      $exp/xvectors_enroll/spk_xvector.scp $exp/xvectors_test/xvector.scp $exp/scores
+  done
+  csc evaluate --utt2cond data/trials/utt2cond --name untrained --name csc \
+    data/trials/trials exp/{untrained,csc}/scores exp/results
+fi
