@@ -56,6 +56,8 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], nj: i
 
 def _start_worker(quiet: bool) -> None:
     progress.set_quiet(quiet)
+    # nj workers with as many threads as cores each would wait for each other; read when torch or numba is loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Ctrl-C reaches the whole group: the parent alone answers to it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A killed parent cannot stop its workers, which would wait for work for ever.

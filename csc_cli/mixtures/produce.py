@@ -99,7 +99,7 @@ def data_digest(data: DataDir) -> str:
         try:
             status = os.stat(utterance.recording)
             file = (status.st_size, status.st_mtime_ns)
-        except OSError:     # a pipe, or a fault that will be named when it is read
+        except OSError:  # a pipe, or a fault that will be named when it is read
             file = (0, 0)
         digest.update(repr((utterance, file)).encode())
     return digest.hexdigest()

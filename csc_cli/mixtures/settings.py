@@ -87,6 +87,45 @@ class MixtureConfig:
             raise ConfigError(f"speeds={list(self.speeds)}: name at least one, each in [0.5, 2]")
 
 
+@dataclass(frozen=True)
+class TrialsConfig:
+    """What the recordings and trials of a verification protocol are like."""
+
+    sample_rate: int = 8000  # Hz, of all recordings written
+    enrollment: int = 3  # utterances of each speaker
+    tests: int = 10  # utterances of each speaker, at most, in each condition
+    nontargets: int | None = None  # enrolled speakers, drawn at random, for each test recording; null: all
+    sir_db: tuple[float, ...] = (5.0, 0.0, -5.0)  # tested speaker minus interferer, over active speech
+    level_db: Range = (-35.0, -25.0)  # active speech of the tested speaker, dB of full scale
+    noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(probability=0.0))
+    equaliser: EqualiserConfig = field(default_factory=EqualiserConfig)
+    band_limit: BandLimitConfig = field(default_factory=BandLimitConfig)
+
+    def __post_init__(self) -> None:
+        check_rate(self.sample_rate)
+        check_range("level_db", self.level_db)
+        if self.enrollment < 1 or self.tests < 1:
+            raise ConfigError(f"enrollment={self.enrollment}, tests={self.tests}: must be at least 1")
+        if self.nontargets is not None and self.nontargets < 1:
+            raise ConfigError(f"nontargets={self.nontargets}: must be at least 1, or null for all")
+        if len(set(self.sir_db)) != len(self.sir_db):
+            raise ConfigError(f"sir_db={list(self.sir_db)}: holds a ratio twice")
+
+    def mixture(self, sir_db: float = 0.0) -> MixtureConfig:
+        """The settings of one recording: the first talker whole, another cut to its length."""
+        return MixtureConfig(
+            sample_rate=self.sample_rate,
+            crop_s=None,
+            mode="first",
+            sir_db=(sir_db, sir_db),
+            overlap=(1.0, 1.0),
+            level_db=self.level_db,
+            noise=self.noise,
+            equaliser=self.equaliser,
+            band_limit=self.band_limit,
+        )
+
+
 def check_rate(rate: int) -> None:
     if not 4000 <= rate <= 48000:
         raise ConfigError(f"sample_rate={rate}: must lie in [4000, 48000] Hz")

@@ -70,7 +70,7 @@ def render_plan(data_dir: Path, out: Path, plan: Path, *, nj: int = 1) -> str:
         CscError: naming the line of `plan` that is wrong, or whose source cannot be used.
     """
     data = DataDir.load(data_dir)
-    count = sum(1 for _ in read_mixtures(plan))       # all lines are checked before any work
+    count = sum(1 for _ in read_mixtures(plan))  # all lines are checked before any work
     if not count:
         raise DataError(f"{plan}: is empty; it has no mixtures")
 

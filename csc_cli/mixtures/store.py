@@ -14,7 +14,7 @@ from csc_cli.kaldi.audio import read_audio
 from csc_cli.mixtures.activity import activity, frame_length
 
 if TYPE_CHECKING:
-    from csc_cli.kaldi.datadir import Utterance
+    from csc_cli.kaldi.datadir import DataDir, Utterance
 
 Key = tuple[str, float]
 
@@ -29,8 +29,8 @@ class AudioStore:
             utterance seen is kept besides (a byte for 10 ms).
     """
 
-    def __init__(self, utterances: Iterable[Utterance], sample_rate: int, max_bytes: int = 1 << 30) -> None:
-        source = getattr(utterances, "utterances", utterances)
+    def __init__(self, utterances: DataDir | Iterable[Utterance], sample_rate: int, max_bytes: int = 1 << 30) -> None:
+        source: Iterable[Utterance] = getattr(utterances, "utterances", utterances)
         self._utterances = {utterance.id: utterance for utterance in source}
         self.sample_rate = sample_rate
         self.max_bytes = max_bytes
