@@ -41,11 +41,14 @@ def si_snr(estimate: ArrayLike, reference: ArrayLike) -> Floats:
     >>> round(float(si_snr([1.0, -1.0, 1.0, -1.1], [1.0, -1.0, 1.0, -1.0])), 1)
     29.2
     """
-    estimate, reference = _zero_mean(estimate, "estimate"), _zero_mean(reference, "reference")
+    estimate, reference = _signal(estimate, "estimate"), _signal(reference, "reference")
     if estimate.shape[-1] != reference.shape[-1]:
         raise DataError(f"an estimate of {estimate.shape[-1]} samples and a reference of {reference.shape[-1]}")
+    constant = (reference == reference[..., :1]).all(axis=-1)
+    estimate, reference = (x - x.mean(axis=-1, keepdims=True) for x in (estimate, reference))
     energy = np.square(reference).sum(axis=-1, keepdims=True)
-    if not (energy > 0).all():
+    # Compared before the mean is taken, which rounding may leave a little off.
+    if constant.any() or not energy.all():
         raise DataError("a reference is silent (constant): SI-SNR needs a signal; leave that talker out")
     scaled = (estimate * reference).sum(axis=-1, keepdims=True) / energy * reference
     signal, noise = np.square(scaled).sum(axis=-1), np.square(estimate - scaled).sum(axis=-1)
@@ -77,10 +80,10 @@ def si_snr_improvement(estimates: ArrayLike, references: ArrayLike, mixture: Arr
     return SeparationScore(permutation, best, best - si_snr(mixture, references))
 
 
-def _zero_mean(signal: ArrayLike, name: str) -> Floats:
+def _signal(signal: ArrayLike, name: str) -> Floats:
     signal = np.asarray(signal, np.float64)
     if signal.ndim == 0 or signal.shape[-1] == 0:
         raise DataError(f"the {name} has no samples")
     if not np.isfinite(signal).all():
         raise DataError(f"the {name} has samples that are NaN or infinite")
-    return signal - signal.mean(axis=-1, keepdims=True)
+    return signal
