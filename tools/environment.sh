@@ -5,13 +5,13 @@
 
 find_python() {
   local name
-  for name in "${PYTHON:-python3.11}" python3.12 python3.13 python3; do
+  for name in ${PYTHON:-python3.11 python3.12 python3.13 python3}; do
     if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
       echo "$name"
       return
     fi
   done
-  echo "no Python 3.11 or newer was found: install one, or name it with PYTHON=/path/to/python3.11" >&2
+  echo "no Python 3.11 or newer${PYTHON:+ by the name $PYTHON}: install one, or name it, as in PYTHON=python3.12" >&2
   return 1
 }
 

@@ -8,7 +8,7 @@
 #   --stop-stage M   last stage (4)
 #   --nj N           processes that speak and mix (2)
 #   --device D       where the network runs: auto, cpu, cuda, cuda:1 (auto)
-#   --conf FILE      settings of the model and its training (conf/csc-mini.yaml)
+#   --conf FILE      settings of the model and its training (../../conf/train/csc-mini.yaml)
 #   --synth-opts S   more options for csc prepare synth, such as "--train-speakers 30 --utterances 4"
 #   --trials-opts S  more options for csc trials
 
@@ -18,7 +18,7 @@ cd "$(dirname "$0")"
 stage=0 stop_stage=4
 nj=2
 device=auto
-conf=conf/csc-mini.yaml
+conf=../../conf/train/csc-mini.yaml
 synth_opts=
 trials_opts=
 . ../../tools/recipe.sh
@@ -32,7 +32,7 @@ if run_stage 0 "prepare data"; then
 fi
 
 if run_stage 1 "simulate mixtures"; then
-  step data/trials/.done data/.done -- csc trials "${trials[@]}" data/test data/trials
+  step data/trials/.done data/.done -- csc trials "${trials[@]}" --nj "$nj" data/test data/trials
   # The training mixtures are drawn on the fly in stage 2; these are mixtures of the dev speakers to listen to.
   step data/dev_mix/.done data/.done -- csc simulate --write-audio --nj "$nj" data/dev data/dev_mix
 fi
@@ -68,6 +68,6 @@ if run_stage 4 "score"; then
   step exp/mean_pitch/.scored exp/mean_pitch/xvectors_enroll/.done exp/mean_pitch/xvectors_test/.done -- \
     csc score cosine data/trials/trials exp/mean_pitch/xvectors_enroll/spk_xvector.scp \
     exp/mean_pitch/xvectors_test/xvector.scp exp/mean_pitch/scores
-  csc evaluate --utt2cond data/trials/utt2cond --name untrained --name csc --name "mean pitch" \
-    data/trials/trials exp/{untrained,csc,mean_pitch}/scores exp/results
+  csc evaluate --utt2cond data/trials/utt2cond --utt2spk data/trials/utt2spks \
+    --name untrained --name csc --name "mean pitch" data/trials/trials exp/{untrained,csc,mean_pitch}/scores exp/results
 fi

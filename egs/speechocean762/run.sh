@@ -40,7 +40,7 @@ if run_stage 0 "prepare data"; then
 fi
 
 if run_stage 1 "simulate mixtures"; then
-  step data/trials/.done data/.done -- csc trials "${trials[@]}" data/test data/trials
+  step data/trials/.done data/.done -- csc trials "${trials[@]}" --nj "$nj" data/test data/trials
   # The training mixtures are drawn on the fly in stage 2; these are mixtures of the test speakers to listen to.
   step data/test_mix/.done data/.done -- csc simulate --write-audio --nj "$nj" data/test data/test_mix
 fi
@@ -69,6 +69,6 @@ if run_stage 4 "score"; then
       csc score cosine --streams $exp/xvectors_test/utt2streams data/trials/trials \
       $exp/xvectors_enroll/spk_xvector.scp $exp/xvectors_test/xvector.scp $exp/scores
   done
-  csc evaluate --utt2cond data/trials/utt2cond --name untrained --name csc \
+  csc evaluate --utt2cond data/trials/utt2cond --utt2spk data/trials/utt2spks --name untrained --name csc \
     data/trials/trials exp/{untrained,csc}/scores exp/results
 fi
