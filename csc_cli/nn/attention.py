@@ -78,7 +78,7 @@ class CrossAttention(nn.Module):
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """Softmax over the last axis among unmasked entries; all zeros where nothing is unmasked."""
-    scores = scores.float().masked_fill(~mask, float("-inf"))
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)).masked_fill(~mask, float("-inf"))
     peak = scores.amax(-1, keepdim=True).detach().clamp(min=-1e30)  # a row without keys has -inf here
     weights = torch.exp(scores - peak)
     return weights / weights.sum(-1, keepdim=True).clamp(min=1e-20)

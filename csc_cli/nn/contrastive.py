@@ -17,14 +17,16 @@ from torch.nn import functional
 
 
 class InverseTemperature(nn.Module):
-    """alpha = exp(a), learned, clamped to [1, 100]."""
+    """alpha = exp(a), learned, held in [1, 100]."""
 
     def __init__(self, start: float = 10.0, learned: bool = True) -> None:
         super().__init__()
         self.a = nn.Parameter(torch.tensor(math.log(start)), requires_grad=learned)
 
     def forward(self) -> Tensor:
-        return self.a.exp().clamp(1.0, 100.0)
+        with torch.no_grad():  # beyond a limit a clamp of the result would have no gradient to come back by
+            self.a.clamp_(0.0, math.log(100.0))
+        return self.a.exp()
 
 
 def log_density_ratio(vectors: Tensor, others: Tensor, alpha: Tensor, margin: Tensor | None = None) -> Tensor:

@@ -49,11 +49,12 @@ class Inventory(nn.Module):
     def update(self, labels: Tensor, vectors: Tensor) -> None:
         """Move attended rows towards detached unit vectors: labels (A,), vectors (A, E).
 
-        Several vectors of one label are averaged first. Labels of -1 are passed over. Learned rows stay.
+        Several vectors of one label are averaged first. Labels of -1 are passed over, and so are vectors of
+        zeros (a stream without a global vector). Learned rows stay.
         """
         if self.config.rows == "learned":
             return
-        known = labels >= 0
+        known = (labels >= 0) & vectors.any(-1)
         rows, index = labels[known].unique(return_inverse=True)
         if not len(rows):
             return
