@@ -38,3 +38,7 @@ device = click.option(
 quiet = click.option(
     "--quiet", is_flag=True, expose_value=False, callback=_quiet, is_eager=True, help="No progress, no notes."
 )
+batch_seconds = click.option(
+    "--batch-seconds", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,
+    help="Seconds of audio that the network takes at a time; more suits a GPU.",
+)  # fmt: skip
