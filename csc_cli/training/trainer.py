@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import math
 import signal
@@ -45,6 +46,20 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     capabilities = torch.cpu.get_capabilities()
     fast = capabilities.get("avx512_bf16", False) or capabilities.get("amx_bf16", False)
     return torch.bfloat16 if fast else torch.float32
+
+
+def keep_memory() -> None:
+    """Have glibc keep freed memory: giving large tensors back and faulting them in again costs a fifth of a step.
+
+    Nothing happens where the C library is another one.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    most = 2**31 - 1
+    mallopt(-3, most)  # M_MMAP_THRESHOLD: no mapping of its own for each large tensor
+    mallopt(-1, most)  # M_TRIM_THRESHOLD: nothing is given back
 
 
 class Trainer:
@@ -259,6 +274,7 @@ def train_model(
     config = configs.load(TrainConfig, conf, overrides)
     trainer = Trainer(config, DataDir.load(data_dir), directory, pick_device(device), workers)
     try:
+        keep_memory()
         return trainer.run(on_checkpoint)
     finally:
         distributed.stop()
