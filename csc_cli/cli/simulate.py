@@ -49,6 +49,4 @@ def simulate(
         click.echo(render_plan(data, out, plan, nj=nj))
         return
     settings = load_settings(config, overrides)
-    click.echo(
-        simulate_data_dir(data, out, settings, count=num, talkers=talkers, seed=seed, audio=write_audio, nj=nj)
-    )
+    click.echo(simulate_data_dir(data, out, settings, count=num, talkers=talkers, seed=seed, audio=write_audio, nj=nj))

@@ -6,7 +6,8 @@ or more of a read recording is silence. The detector (ours):
 1. energy of each 10 ms frame, averaged over 5 frames (50 ms);
 2. `loud` is the 95th percentile and `quiet` the 10th, both in dB, over the frames within 60 dB of the
    loudest one (so that zeros around a recording change nothing);
-3. a frame is active if its energy is above max(loud - 30 dB, min(quiet + 8 dB, loud - 15 dB)).
+3. a frame is active if its energy is above max(loud - 30 dB, min(quiet + 8 dB, loud - 15 dB));
+4. stretches shorter than 80 ms are clicks, and not active, unless there are no longer ones.
 
 The first term is the range of speech, the second lifts the threshold over steady background noise.
 """
@@ -21,6 +22,7 @@ RANGE_DB = 30.0
 ABOVE_NOISE_DB = 8.0
 LEAST_RANGE_DB = 15.0
 SILENCE_DB = 60.0
+CLICK_FRAMES = 8
 
 
 def frame_length(rate: int) -> int:
@@ -76,4 +78,14 @@ def _active(power: np.ndarray) -> np.ndarray:
     heard = np.sort(level[level > level.max() - SILENCE_DB])
     loud, quiet = heard[int(0.95 * (heard.size - 1))], heard[int(0.10 * (heard.size - 1))]
     threshold = max(loud - RANGE_DB, min(quiet + ABOVE_NOISE_DB, loud - LEAST_RANGE_DB))
-    return level > threshold
+    return _without_clicks(level > threshold)
+
+
+def _without_clicks(active: np.ndarray) -> np.ndarray:
+    edges = np.flatnonzero(np.diff(active, prepend=False, append=False))
+    begins, ends = edges[::2], edges[1::2]
+    short = ends - begins < CLICK_FRAMES
+    if short.any() and not short.all():
+        for begin, end in zip(begins[short], ends[short], strict=True):
+            active[begin:end] = False
+    return active

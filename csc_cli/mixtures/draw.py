@@ -66,7 +66,7 @@ def other_talkers(
 ) -> list[Utterance]:
     """`count` random utterances of random speakers, all different and none `first`'s."""
     met = {first.speaker}
-    chosen = []
+    chosen: list[Utterance] = []
     while len(chosen) < count:
         speaker = speakers[int(rng.integers(len(speakers)))]
         if speaker not in met:

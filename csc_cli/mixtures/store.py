@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from csc_cli.errors import AudioError, DataError
 from csc_cli.kaldi.audio import read_audio
+from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.mixtures.activity import activity, frame_length
-
-if TYPE_CHECKING:
-    from csc_cli.kaldi.datadir import DataDir, Utterance
 
 Key = tuple[str, float]
 
@@ -30,7 +27,7 @@ class AudioStore:
     """
 
     def __init__(self, utterances: DataDir | Iterable[Utterance], sample_rate: int, max_bytes: int = 1 << 30) -> None:
-        source: Iterable[Utterance] = getattr(utterances, "utterances", utterances)
+        source = utterances.utterances if isinstance(utterances, DataDir) else utterances
         self._utterances = {utterance.id: utterance for utterance in source}
         self.sample_rate = sample_rate
         self.max_bytes = max_bytes
