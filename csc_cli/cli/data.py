@@ -19,7 +19,7 @@ def data() -> None:
     epilog=options.examples(
         "csc data validate data/train",
         "csc data validate --read-audio data/train",
-        "csc data validate --json data/train > faults.json",
+        "csc data validate --json data/train",
     )
 )
 @options.existing("directory")

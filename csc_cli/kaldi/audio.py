@@ -28,7 +28,8 @@ OVERSHOOT_S = 0.5
 """A segment may end so much after its recording; it is then cut there (Kaldi's extract-segments does so)."""
 PIECE = 1 << 22
 UNKNOWN_LENGTH = 1 << 62
-STREAMED = (0, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFF000)
+# What writers put in a wav header when they do not know the length.
+STREAMED = (0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFF000)
 
 
 @dataclass(frozen=True, slots=True)

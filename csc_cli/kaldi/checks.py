@@ -10,7 +10,7 @@ from csc_cli.errors import AudioError
 from csc_cli.kaldi import audio
 from csc_cli.kaldi.datadir import Utterance
 from csc_cli.kaldi.faults import Fault
-from csc_cli.kaldi.structure import AUDIO, Structure, base_folder, missing, read_structure, resolve
+from csc_cli.kaldi.structure import AUDIO, Structure, base_folder, keys_of, missing, read_structure, resolve
 from csc_cli.kaldi.text import Table, order_faults
 from csc_cli.progress import track
 
@@ -60,17 +60,13 @@ def _check_speakers(structure: Structure) -> list[Fault]:
 def _check_extra(structure: Structure) -> list[Fault]:
     """The other tables: sorted, and with the keys of utt2spk, spk2utt or wav.scp."""
     faults = []
-    speakers = Table(structure.path / "utt2spk", [], [], [], [])
     first = dict(zip(reversed(structure.utt2spk.values), reversed(structure.utt2spk.lines), strict=True))
-    speakers.keys, speakers.lines = list(first), list(first.values())
+    speakers = Table(structure.utt2spk.path, list(first), [], list(first.values()), [])
+    sources = {"speaker": speakers, "recording": structure.wav, "utterance": structure.utt2spk}
     for name, table in structure.extra.items():
         faults += order_faults(table)
-        if name.startswith("spk2") or name == "cmvn.scp":
-            source, what = speakers, "speaker"
-        elif name.startswith("reco2"):
-            source, what = structure.wav, "recording"
-        else:
-            source, what = structure.utt2spk, "utterance"
+        what = keys_of(name)
+        source = sources[what]
         faults += missing(source, table.keys, what, table)
         if not AUDIO.fullmatch(name):  # a clean recording among mixtures has no second source
             faults += missing(table, source.keys, what, source)
@@ -100,7 +96,7 @@ def _check_audio(structure: Structure, whole: bool) -> list[Fault]:
             if whole and structure.segments is None:
                 audio.read_audio(Utterance(key, key, recording, channel=structure.channel.get(key, 0)))
             else:
-                audio.read_header(recording)
+                audio.duration_s(recording)
         except AudioError as error:
             faults.append(_audio_fault(structure.wav, line, error))
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from csc_cli.errors import DataError, some
 from csc_cli.kaldi.faults import raise_first
-from csc_cli.kaldi.structure import AUDIO, Segment, Structure, base_folder, read_structure, resolve
+from csc_cli.kaldi.structure import AUDIO, Segment, Structure, base_folder, keys_of, read_structure, resolve
 from csc_cli.kaldi.text import without_gc, write_map
 
 
@@ -96,13 +96,15 @@ class DataDir:
         if unknown:
             raise DataError(f"{self.path}: has no utterances {some(unknown)}; give ids of its utt2spk")
         utterances = tuple(utterance for utterance in self.utterances if utterance.id in wanted)
-        speakers = {utterance.speaker for utterance in utterances}
-        recordings = {utterance.recording_id or utterance.id for utterance in utterances}
-        extra = {}
-        for name, table in self.extra.items():
-            keys = speakers if name.startswith("spk2") or name == "cmvn.scp" else wanted
-            keys = recordings if name.startswith("reco2") else keys
-            extra[name] = {key: value for key, value in table.items() if key in keys}
+        keys = {
+            "utterance": wanted,
+            "speaker": {utterance.speaker for utterance in utterances},
+            "recording": {utterance.recording_id or utterance.id for utterance in utterances},
+        }
+        extra = {
+            name: {key: value for key, value in table.items() if key in keys[keys_of(name)]}
+            for name, table in self.extra.items()
+        }
         return DataDir(self.path, utterances, {name: table for name, table in extra.items() if table})
 
     def save(self, path: str | Path) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from csc_cli.kaldi.faults import Fault
 from csc_cli.kaldi.specifiers import is_pipe
@@ -18,6 +19,13 @@ CORE = ("wav.scp", "segments", "utt2spk", "spk2utt")
 EXTRA = re.compile(r"text|(utt2|spk2|reco2)\w+|(feats|vad|cmvn)\.scp|(spk|noise)\d+\.scp")
 AUDIO = re.compile(r"(spk|noise)\d+\.scp")
 CHANNELS = {"A": 0, "B": 1}
+
+
+def keys_of(name: str) -> Literal["speaker", "recording", "utterance"]:
+    """What the keys of the table in the file `name` are."""
+    if name == "cmvn.scp" or (name.startswith("spk2") and not AUDIO.fullmatch(name)):
+        return "speaker"
+    return "recording" if name.startswith("reco2") else "utterance"
 
 
 @dataclass(frozen=True, slots=True)
