@@ -97,7 +97,8 @@ class SeparativeEncoder(nn.Module):
         real = torch.arange(mixture.shape[1], device=mixture.device) < lengths[:, None]  # (B, T)
         mixture = mixture * real
         # A recording's level says nothing of its talkers; streams get it back at the end.
-        rms = (mixture.square().sum(1) / lengths.clamp(min=1)).sqrt().clamp(min=1e-7)[:, None]
+        power = mixture.square().sum(1) / lengths.clamp(min=1)
+        rms = power.clamp(min=1e-14).sqrt()[:, None]  # clamped first: the gradient of a root at 0 is not finite
         framed = self.frame(mixture / rms, lengths)
         masks = self.mask(framed)  # (B, C + 1, L, F)
         sources = self.synthesise(framed, masks, mixture.shape[1])  # (B, C + 1, T)
@@ -137,7 +138,8 @@ class SeparativeEncoder(nn.Module):
         parts = torch.cat([sources, (mixture - sources.sum(1))[:, None]], 1)
         magnitude = self.filterbank.magnitude(self.filterbank.analyse(parts.flatten(0, 1)))
         magnitude = magnitude.unflatten(0, parts.shape[:2])  # (B, C + 1, L, F)
-        return magnitude[:, :-1] / magnitude.sum(1, keepdim=True)
+        # A learned filter may answer none of the parts.
+        return magnitude[:, :-1] / magnitude.sum(1, keepdim=True).clamp(min=1e-6)
 
     def synthesise(self, framed: Framed, masks: Tensor, length: int) -> Tensor:
         """Masked spectra back to samples: (B, C + 1, L, F) -> (B, C + 1, T)."""
