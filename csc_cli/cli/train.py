@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -14,6 +15,7 @@ from csc_cli.cli import options
         "csc train conf/train/csc-mini.yaml data/train exp/csc",
         "csc train conf/train/csc-mini.yaml data/train exp/untrained --max-steps 0",
         "csc train conf/train/csc-mini.yaml data/train exp/csc --set objective.contrastive_weight=2",
+        "csc train --nj 2 conf/train/csc-mini.yaml data/train exp/csc",
         "torchrun --nproc-per-node 2 -m csc_cli.cli.main train conf/train/csc-mini.yaml data/train exp/csc",
     )
 )
@@ -23,16 +25,17 @@ from csc_cli.cli import options
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any key of the config; repeatable.")
 @click.option("--max-steps", type=click.IntRange(min=0), help="In place of optimiser.steps; 0 writes the untrained model.")
 @click.option("--seed", type=int, help="In place of the config's seed.")
+@options.nj
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that draw batches.")
 @options.device
 @options.quiet
 def train(
     conf: Path, data: Path, exp: Path, overrides: tuple[str, ...], max_steps: int | None, seed: int | None,
-    workers: int, device: str,
+    nj: int, workers: int, device: str,
 ) -> None:  # fmt: skip
     """Train the model that CONF describes on the data directory DATA, into the model directory EXP.
 
-    A rerun goes on from the last checkpoint in EXP. Ctrl-C and SIGTERM save a checkpoint and stop.
+    With --nj N a CPU's cores share each batch, which is faster than one process of N threads. A rerun goes on from the last checkpoint in EXP. Ctrl-C and SIGTERM save a checkpoint and stop.
     """
     from csc_cli.plots.curves import plot_curves
     from csc_cli.training.trainer import train_model
@@ -41,4 +44,8 @@ def train(
         overrides = (*overrides, f"optimiser.steps={max_steps}")
     if seed is not None:
         overrides = (*overrides, f"seed={seed}")
-    click.echo(train_model(conf, data, exp, overrides, device=device, workers=workers, on_checkpoint=plot_curves))
+    done = train_model(
+        conf, data, exp, overrides, device=device, nj=nj, workers=workers, on_checkpoint=plot_curves
+    )
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(done)

@@ -1,17 +1,40 @@
 """Everything that several processes share; in one process these functions do nothing.
 
-`torchrun` sets WORLD_SIZE, RANK and LOCAL_RANK; gloo carries CPU tensors, nccl CUDA's.
+`torchrun`, or `launch` on one machine, sets WORLD_SIZE, RANK and LOCAL_RANK; gloo carries CPU tensors, nccl CUDA's.
 """
 
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+
+def launch(count: int) -> list[subprocess.Popen[bytes]]:
+    """Make this process rank 0 of `count` local ones, by running this same command in the others.
+
+    Nothing happens for a count of 1, or where torchrun has made the group. The others end with this one: a
+    signal reaches them as a vote at the next step (`any_rank`).
+    """
+    if count == 1 or "WORLD_SIZE" in os.environ:
+        return []
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    group = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    command = [sys.executable, "-m", "csc_cli.cli.main", *sys.argv[1:]]
+    os.environ.update(group, RANK="0", LOCAL_RANK="0")
+    return [
+        subprocess.Popen(command, env={**os.environ, "RANK": str(other), "LOCAL_RANK": str(other)})
+        for other in range(1, count)
+    ]
 
 
 def start(device: torch.device) -> torch.device:
@@ -21,6 +44,8 @@ def start(device: torch.device) -> torch.device:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
+    # Each rank computes alone: more threads than cores only wait for each other.
+    torch.set_num_threads(max(1, torch.get_num_threads() // int(os.environ["WORLD_SIZE"])))
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     return device
 

@@ -21,7 +21,7 @@ from csc_cli.kaldi.datadir import DataDir
 from csc_cli.mixtures.store import AudioStore
 from csc_cli.nn.contrastive import entropy
 from csc_cli.nn.inventory import Inventory
-from csc_cli.nn.model import new_model, save_model
+from csc_cli.nn.model import new_model, pick_device, save_model
 from csc_cli.progress import note, track
 from csc_cli.training import checkpoint, distributed
 from csc_cli.training.batches import Corpus, MixtureBatch, RoundRobin, held_out_batches, make_corpus
@@ -265,16 +265,29 @@ def train_model(
     directory: Path,
     overrides: tuple[str, ...] = (),
     device: str = "auto",
+    nj: int = 1,
     workers: int = 0,
     on_checkpoint: Callable[[Path], None] = lambda directory: None,
 ) -> str:
-    """Train as the config file says; the entry of `csc train`. Returns a line about what was done."""
-    from csc_cli.nn.model import pick_device
+    """Train as the config file says, on `nj` local processes; the entry of `csc train`.
 
+    Returns:
+        A line about what was done.
+
+    Raises:
+        CscError: the settings or the data are unfit; a loss is not finite; the run was interrupted.
+    """
     config = configs.load(TrainConfig, conf, overrides)
-    trainer = Trainer(config, DataDir.load(data_dir), directory, pick_device(device), workers)
+    data, chosen = DataDir.load(data_dir), pick_device(device)
+    keep_memory()
+    others = distributed.launch(nj)
     try:
-        keep_memory()
-        return trainer.run(on_checkpoint)
+        return Trainer(config, data, directory, chosen, workers).run(on_checkpoint)
+    except RuntimeError as error:
+        if distributed.world() > 1 and any(other.poll() for other in others):
+            raise CscError("another process of this training ended early; its message stands above") from error
+        raise
     finally:
         distributed.stop()
+        for other in others:
+            other.wait(timeout=60)
