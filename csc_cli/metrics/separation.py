@@ -41,17 +41,15 @@ def si_snr(estimate: ArrayLike, reference: ArrayLike) -> Floats:
     >>> round(float(si_snr([1.0, -1.0, 1.0, -1.1], [1.0, -1.0, 1.0, -1.0])), 1)
     29.2
     """
-    estimate, reference = _signal(estimate, "estimate"), _signal(reference, "reference")
-    if estimate.shape[-1] != reference.shape[-1]:
-        raise DataError(f"an estimate of {estimate.shape[-1]} samples and a reference of {reference.shape[-1]}")
-    constant = (reference == reference[..., :1]).all(axis=-1)
-    estimate, reference = (x - x.mean(axis=-1, keepdims=True) for x in (estimate, reference))
-    energy = np.square(reference).sum(axis=-1, keepdims=True)
-    # Compared before the mean is taken, which rounding may leave a little off.
-    if constant.any() or not energy.all():
+    s_hat, s = _signal(estimate, "estimate"), _signal(reference, "reference")
+    if s_hat.shape[-1] != s.shape[-1]:
+        raise DataError(f"an estimate of {s_hat.shape[-1]} samples and a reference of {s.shape[-1]}")
+    # Compared before the mean is taken away, which rounding may leave a little off.
+    if (s == s[..., :1]).all(axis=-1).any():
         raise DataError("a reference is silent (constant): SI-SNR needs a signal; leave that talker out")
-    scaled = (estimate * reference).sum(axis=-1, keepdims=True) / energy * reference
-    signal, noise = np.square(scaled).sum(axis=-1), np.square(estimate - scaled).sum(axis=-1)
+    s_hat, s = s_hat - s_hat.mean(axis=-1, keepdims=True), s - s.mean(axis=-1, keepdims=True)
+    scaled = (s_hat * s).sum(axis=-1, keepdims=True) / np.square(s).sum(axis=-1, keepdims=True) * s
+    signal, noise = np.square(scaled).sum(axis=-1), np.square(s_hat - scaled).sum(axis=-1)
     floor = 10 ** (-LIMIT_DB / 10) * (signal + noise)
     with np.errstate(invalid="ignore"):  # 0 / 0 of a silent estimate, replaced below
         ratio = 10 * np.log10((signal + floor) / (noise + floor))
