@@ -6,7 +6,7 @@
 # Options:
 #   --stage N        first stage, 0 to 4 (0)
 #   --stop-stage M   last stage (4)
-#   --nj N           processes that speak and mix (2)
+#   --nj N           processes that speak, mix and extract (2)
 #   --device D       where the network runs: auto, cpu, cuda, cuda:1 (auto)
 #   --conf FILE      settings of the model and its training (../../conf/train/csc-mini.yaml)
 #   --synth-opts S   more options for csc prepare synth, such as "--train-speakers 30 --utterances 4"
@@ -38,7 +38,7 @@ if run_stage 1 "simulate mixtures"; then
 fi
 
 if run_stage 2 "pretrain"; then
-  step exp/csc/.done "$conf" data/.done -- csc train --device "$device" "$conf" data/train exp/csc
+  step exp/csc/.done "$conf" data/.done -- csc train --nj "$nj" --device "$device" "$conf" data/train exp/csc
   step exp/untrained/.done "$conf" data/.done -- csc train --max-steps 0 "$conf" data/train exp/untrained
 fi
 
@@ -46,11 +46,11 @@ if run_stage 3 "extract embeddings"; then
   for model in csc untrained; do
     exp=exp/$model
     step $exp/xvectors_enroll/.done $exp/.done data/trials/.done -- \
-      csc extract --device "$device" $exp data/trials/enroll $exp/xvectors_enroll
+      csc extract --nj "$nj" --device "$device" $exp data/trials/enroll $exp/xvectors_enroll
     step $exp/xvectors_test/.done $exp/.done data/trials/.done -- \
-      csc extract --device "$device" --streams all $exp data/trials/test $exp/xvectors_test
+      csc extract --nj "$nj" --device "$device" --streams all $exp data/trials/test $exp/xvectors_test
     step $exp/separated/.done $exp/.done data/trials/.done -- \
-      csc separate --device "$device" $exp data/trials/test $exp/separated
+      csc separate --nj "$nj" --device "$device" --utt2cond data/trials/utt2cond $exp data/trials/test $exp/separated
   done
   for part in enroll test; do
     step exp/mean_pitch/xvectors_$part/.done data/trials/.done -- \
@@ -68,6 +68,10 @@ if run_stage 4 "score"; then
   step exp/mean_pitch/.scored exp/mean_pitch/xvectors_enroll/.done exp/mean_pitch/xvectors_test/.done -- \
     csc score cosine data/trials/trials exp/mean_pitch/xvectors_enroll/spk_xvector.scp \
     exp/mean_pitch/xvectors_test/xvector.scp exp/mean_pitch/scores
-  csc evaluate --utt2cond data/trials/utt2cond --utt2spk data/trials/utt2spks \
-    --name untrained --name csc --name "mean pitch" data/trials/trials exp/{untrained,csc,mean_pitch}/scores exp/results
+  # Its table stands in exp/results/results.md; the one below has the separation, too.
+  step exp/results/.done exp/untrained/.scored exp/csc/.scored exp/mean_pitch/.scored -- \
+    csc evaluate --utt2cond data/trials/utt2cond --utt2spk data/trials/utt2spks \
+    --name untrained --name csc --name "mean pitch" data/trials/trials exp/{untrained,csc,mean_pitch}/scores exp/results > /dev/null
+  python3 ../../tools/results_table.py exp/results untrained=exp/untrained/separated csc=exp/csc/separated |
+    tee exp/RESULTS.md
 fi

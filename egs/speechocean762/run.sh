@@ -8,7 +8,7 @@
 #   --sha256 DIGEST  what the downloaded archive must be
 #   --stage N        first stage, 0 to 4 (0)
 #   --stop-stage M   last stage (4)
-#   --nj N           processes that mix (2)
+#   --nj N           processes that mix and extract (2)
 #   --device D       where the network runs: auto, cpu, cuda, cuda:1 (auto)
 #   --conf FILE      settings of the model and its training (../../conf/train/csc-speechocean762.yaml)
 #   --trials-opts S  more options for csc trials
@@ -46,7 +46,7 @@ if run_stage 1 "simulate mixtures"; then
 fi
 
 if run_stage 2 "pretrain"; then
-  step exp/csc/.done "$conf" data/.done -- csc train --device "$device" "$conf" data/train exp/csc
+  step exp/csc/.done "$conf" data/.done -- csc train --nj "$nj" --device "$device" "$conf" data/train exp/csc
   step exp/untrained/.done "$conf" data/.done -- csc train --max-steps 0 "$conf" data/train exp/untrained
 fi
 
@@ -54,11 +54,11 @@ if run_stage 3 "extract embeddings"; then
   for model in csc untrained; do
     exp=exp/$model
     step $exp/xvectors_enroll/.done $exp/.done data/trials/.done -- \
-      csc extract --device "$device" $exp data/trials/enroll $exp/xvectors_enroll
+      csc extract --nj "$nj" --device "$device" $exp data/trials/enroll $exp/xvectors_enroll
     step $exp/xvectors_test/.done $exp/.done data/trials/.done -- \
-      csc extract --device "$device" --streams all $exp data/trials/test $exp/xvectors_test
+      csc extract --nj "$nj" --device "$device" --streams all $exp data/trials/test $exp/xvectors_test
     step $exp/separated/.done $exp/.done data/trials/.done -- \
-      csc separate --device "$device" $exp data/trials/test $exp/separated
+      csc separate --nj "$nj" --device "$device" --utt2cond data/trials/utt2cond $exp data/trials/test $exp/separated
   done
 fi
 
@@ -69,6 +69,10 @@ if run_stage 4 "score"; then
       csc score cosine --streams $exp/xvectors_test/utt2streams data/trials/trials \
       $exp/xvectors_enroll/spk_xvector.scp $exp/xvectors_test/xvector.scp $exp/scores
   done
-  csc evaluate --utt2cond data/trials/utt2cond --utt2spk data/trials/utt2spks --name untrained --name csc \
-    data/trials/trials exp/{untrained,csc}/scores exp/results
+  # Its table stands in exp/results/results.md; the one below has the separation, too.
+  step exp/results/.done exp/untrained/.scored exp/csc/.scored -- \
+    csc evaluate --utt2cond data/trials/utt2cond --utt2spk data/trials/utt2spks \
+    --name untrained --name csc data/trials/trials exp/{untrained,csc}/scores exp/results > /dev/null
+  python3 ../../tools/results_table.py exp/results untrained=exp/untrained/separated csc=exp/csc/separated |
+    tee exp/RESULTS.md
 fi
