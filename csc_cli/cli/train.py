@@ -23,10 +23,10 @@ from csc_cli.cli import options
 @options.existing("data")
 @options.output("exp")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any key of the config; repeatable.")
-@click.option("--max-steps", type=click.IntRange(min=0), help="In place of optimiser.steps; 0 writes the untrained model.")
+@click.option("--max-steps", type=click.IntRange(min=0), help="0 writes the untrained model.")
 @click.option("--seed", type=int, help="In place of the config's seed.")
 @options.nj
-@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that draw batches.")
+@click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that render.")
 @options.device
 @options.quiet
 def train(
@@ -35,7 +35,8 @@ def train(
 ) -> None:  # fmt: skip
     """Train the model that CONF describes on the data directory DATA, into the model directory EXP.
 
-    With --nj N a CPU's cores share each batch, which is faster than one process of N threads. A rerun goes on from the last checkpoint in EXP. Ctrl-C and SIGTERM save a checkpoint and stop.
+    A rerun goes on from the last checkpoint in EXP. Ctrl-C and SIGTERM save a checkpoint and stop. With --nj N
+    the cores of one machine share each batch, which is faster than one process of N threads.
     """
     from csc_cli.plots.curves import plot_curves
     from csc_cli.training.trainer import train_model
@@ -44,8 +45,6 @@ def train(
         overrides = (*overrides, f"optimiser.steps={max_steps}")
     if seed is not None:
         overrides = (*overrides, f"seed={seed}")
-    done = train_model(
-        conf, data, exp, overrides, device=device, nj=nj, workers=workers, on_checkpoint=plot_curves
-    )
+    done = train_model(conf, data, exp, overrides, device=device, nj=nj, workers=workers, on_checkpoint=plot_curves)
     if os.environ.get("RANK", "0") == "0":
         click.echo(done)

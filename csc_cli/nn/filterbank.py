@@ -64,6 +64,8 @@ class Filterbank(nn.Module):
 class Stft(Filterbank):
     """Complex spectra with a square-root Hann window on both sides; perfect reconstruction."""
 
+    taper: Tensor
+
     def __init__(self, config: FilterbankConfig) -> None:
         super().__init__(config)
         self.bins = self.window // 2 + 1

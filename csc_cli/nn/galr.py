@@ -112,15 +112,15 @@ class GalrBlock(nn.Module):
 
     def __init__(self, config: GalrConfig, index: int = 0) -> None:
         super().__init__()
-        self.half = config.chunk // 2 if config.chunk_hop == config.chunk and index % 2 else 0
+        self.offset = config.chunk // 2 if config.chunk_hop == config.chunk and index % 2 else 0
         self.local = LocallyRecurrent(config)
         self.across = GloballyAttentive(config)
 
     def forward(self, x: Tensor, frame_mask: Tensor) -> Tensor:
         """(B, S, K, D), frame_mask (B, S, K, 1) true at real frames -> (B, S, K, D)."""
-        if self.half:
-            x, frame_mask = shift(x, -self.half), shift(frame_mask, -self.half)
-            return shift(self.process(x, frame_mask), self.half)
+        if self.offset:
+            x, frame_mask = shift(x, -self.offset), shift(frame_mask, -self.offset)
+            return shift(self.process(x, frame_mask), self.offset)
         return self.process(x, frame_mask)
 
     def process(self, x: Tensor, frame_mask: Tensor) -> Tensor:

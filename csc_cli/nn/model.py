@@ -91,7 +91,8 @@ def load_model(directory: str | Path, device: str | torch.device = "cpu") -> Csc
     except SafetensorError as error:
         raise DataError(f"{directory / WEIGHTS}: damaged ({error}); copy it again") from error
     except RuntimeError as error:
-        raise DataError(f"{directory / WEIGHTS}: does not fit {SETTINGS}: {str(error).splitlines()[-1].strip()}") from error
+        reason = str(error).splitlines()[-1].strip()
+        raise DataError(f"{directory / WEIGHTS}: does not fit {SETTINGS}: {reason}") from error
     return model.to(device).eval()
 
 

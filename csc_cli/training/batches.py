@@ -34,8 +34,8 @@ class MixtureBatch(NamedTuple):
     ids: tuple[str, ...]
 
     def to(self, device: torch.device) -> MixtureBatch:
-        moved = (tensor.to(device, non_blocking=True) for tensor in self[:4])
-        return MixtureBatch(*moved, self.ids)
+        mixture, sources, lengths, labels = (tensor.to(device, non_blocking=True) for tensor in self[:4])
+        return MixtureBatch(mixture, sources, lengths, labels, self.ids)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ class ObjectiveConfig:
     silent_weight: float = 0.1  # of the silent streams' decibels
     regulariser_weight: float = 0.0  # gamma, keeps learned rows apart
     own_stream: bool = False  # the anchor's mixture among its own keys: leaks, for comparison only
-    guide_until: float = 0.3  # the share of mixtures whose speaker head hears true sources falls to 0 at this share of steps
+    # The share of mixtures whose speaker head hears the true sources falls from 1 to 0 at this share of the steps: until
+    # the masks part the streams, both streams sound alike and there is nothing to embed (ours).
+    guide_until: float = 0.3
     alpha: float = 4.0  # inverse temperature at the start
     learn_alpha: bool = True
     parted_db: float = 3.5  # one-talker mixtures come in when the held-out SI-SNRi has passed this ...
@@ -99,7 +101,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.model.sample_rate != self.mixtures.sample_rate:
             raise ConfigError(
-                f"model.sample_rate={self.model.sample_rate} and mixtures.sample_rate={self.mixtures.sample_rate} differ"
+                f"model.sample_rate={self.model.sample_rate}, mixtures.sample_rate={self.mixtures.sample_rate}: "
+                "must be the same"
             )
         if self.model.encoder.streams < 2:
             raise ConfigError("model.encoder.streams: mixtures of two talkers need at least 2")

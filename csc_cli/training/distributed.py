@@ -94,7 +94,7 @@ class _Gather(torch.autograd.Function):
         return torch.cat(parts)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         gradient = gradient.contiguous()
         dist.all_reduce(gradient)
         return gradient[rank() * ctx.size : (rank() + 1) * ctx.size]
@@ -102,7 +102,7 @@ class _Gather(torch.autograd.Function):
 
 def gather(x: Tensor) -> Tensor:
     """(A, ...) of each rank -> (world A, ...), with gradient to every rank's part."""
-    return _Gather.apply(x) if dist.is_initialized() else x  # type: ignore[no-any-return]
+    return _Gather.apply(x) if dist.is_initialized() else x
 
 
 class _Total(torch.autograd.Function):
@@ -113,13 +113,13 @@ class _Total(torch.autograd.Function):
         return total(x)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return total(gradient)
 
 
 def total_with_gradient(x: Tensor) -> Tensor:
     """The sum over ranks, with gradient to every rank's part."""
-    return _Total.apply(x) if dist.is_initialized() else x  # type: ignore[no-any-return]
+    return _Total.apply(x) if dist.is_initialized() else x
 
 
 def add_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:

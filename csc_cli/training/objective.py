@@ -72,8 +72,16 @@ class Learner(nn.Module):
             self.model.readout, queries, segments, encoded.segment_mask, labels, self.temperature(), choice, self.config
         )
         self.pending = (labels, vectors.detach())
-        return self.weigh(pick(separation, permutation), pick(stored, speakers), spread, fresh,
-                          active, visited, labels, snr_gain(snr, batch, real, permutation, active))
+        return self.weigh(
+            pick(separation, permutation),
+            pick(stored, speakers),
+            spread,
+            fresh,
+            active,
+            visited,
+            labels,
+            snr_gain(snr, batch, real, permutation, active),
+        )
 
     def draw_guide(self, batch: MixtureBatch, choice: torch.Generator, share: float) -> Guide:
         """Which of this rank's mixtures are guided."""
@@ -117,12 +125,25 @@ class Learner(nn.Module):
         keep = mask[:, None].to(loss.dtype)
         return (loss * keep).sum(-1) / keep.sum(-1).clamp(min=1)
 
-    def weigh(self, separation: Tensor, stored: Tensor, spread: Tensor, fresh: Tensor, active: Tensor,
-              visited: Tensor, labels: Tensor, gain: Tensor) -> Losses:
+    def weigh(
+        self,
+        separation: Tensor,
+        stored: Tensor,
+        spread: Tensor,
+        fresh: Tensor,
+        active: Tensor,
+        visited: Tensor,
+        labels: Tensor,
+        gain: Tensor,
+    ) -> Losses:
         """Per-stream losses (B, C) -> this rank's share of L, and its figures."""
         known = labels >= 0
-        sums = {"streams": torch.tensor(float(active.numel())), "mixed": mixed(active).sum(), "rows": visited.sum(),
-                "known": known.sum()}
+        sums = {
+            "streams": torch.tensor(float(active.numel())),
+            "mixed": mixed(active).sum(),
+            "rows": visited.sum(),
+            "known": known.sum(),
+        }
         counts = {key: distributed.total(value.float().cpu()).clamp(min=1) for key, value in sums.items()}
         parts = {
             "separation": separation.sum() / counts["streams"],
@@ -154,7 +175,8 @@ class Learner(nn.Module):
         permutation = best_permutation(stored if self.config.separation == "none" else -snr)
         visited = self.visited(torch.where(active, batch.labels, -1))
         gain = snr_gain(snr, batch, real, permutation, active)
-        return torch.stack([gain.sum(), mixed(active).sum(), (pick(stored, permutation) * visited).sum(), visited.sum()])
+        loss = pick(stored, permutation) * visited
+        return torch.stack([gain.sum(), mixed(active).sum(), loss.sum(), visited.sum()])
 
     def update_inventory(self) -> None:
         """After the step: attended rows follow the global vectors of all ranks."""
