@@ -45,7 +45,7 @@ class ObjectiveConfig:
     silent_weight: float = 0.1  # of the silent streams' decibels
     regulariser_weight: float = 0.0  # gamma, keeps learned rows apart
     own_stream: bool = False  # the anchor's mixture among its own keys: leaks, for comparison only
-    # The share of mixtures whose speaker head hears the true sources falls from 1 to 0 at this share of the steps: until
+    # The share of mixtures whose speaker head hears the true sources falls from 1 to 0 at this share of steps: until
     # the masks part the streams, both streams sound alike and there is nothing to embed (ours).
     guide_until: float = 0.3
     alpha: float = 4.0  # inverse temperature at the start
