@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import io
 import struct
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from csc_cli.errors import DataError
 
-PLAIN = {b"FV": ("<f4", 1), b"DV": ("<f8", 1), b"FM": ("<f4", 2), b"DM": ("<f8", 2)}
-COMPRESSED = {b"CM": 1, b"CM2": 2, b"CM3": 1}
+# Type and axes of what is stored plainly; bytes a value of what is compressed.
+PLAIN: dict[bytes, tuple[np.dtype[Any], int]] = {
+    b"FV ": (np.dtype("<f4"), 1),
+    b"DV ": (np.dtype("<f8"), 1),
+    b"FM ": (np.dtype("<f4"), 2),
+    b"DM ": (np.dtype("<f8"), 2),
+}
+COMPRESSED = {b"CM ": 1, b"CM2 ": 2, b"CM3 ": 1}
+INT = struct.Struct("<bi")
 PIECE = 1 << 24
 
 
@@ -43,19 +50,18 @@ def read_array(stream: IO[bytes]) -> np.ndarray:
 
 
 def _read_binary(stream: IO[bytes]) -> np.ndarray:
-    name = b""
-    while (byte := stream.read(1)) not in (b" ", b"") and len(name) < 4:
-        name += byte
-    if name in PLAIN:
-        dtype, axes = PLAIN[name]
-        shape = tuple(_read_int(stream) for _ in range(axes))
-        size = int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize
-        return np.frombuffer(_read_exactly(stream, size), dtype=dtype).reshape(shape)
+    kind = stream.read(3)
+    if kind in PLAIN:
+        dtype, axes = PLAIN[kind]
+        rows = _read_int(stream)
+        if axes == 1:
+            return np.frombuffer(_read_exactly(stream, rows * dtype.itemsize), dtype)
+        columns = _read_int(stream)
+        return np.frombuffer(_read_exactly(stream, rows * columns * dtype.itemsize), dtype).reshape(rows, columns)
+    name = kind if kind.endswith(b" ") else kind + stream.read(1)
     if name in COMPRESSED:
         return _read_compressed(stream, name)
-    raise DataError(
-        f"the type {name!r} is no vector or matrix of Kaldi's; check that the offset and the file are right"
-    )
+    raise DataError(f"the type {name.strip()!r} is no vector or matrix of Kaldi's; check that file and offset are right")
 
 
 def _read_compressed(stream: IO[bytes], name: bytes) -> np.ndarray:
@@ -65,27 +71,28 @@ def _read_compressed(stream: IO[bytes], name: bytes) -> np.ndarray:
     _, _, rows, columns = struct.unpack("<ffii", header)
     if rows < 0 or columns < 0:
         raise DataError(f"a size of {rows} x {columns}; the archive is damaged")
-    size = rows * columns * COMPRESSED[name] + (8 * columns if name == b"CM" else 0)
-    data = b"\0B" + name + b" " + header + _read_exactly(stream, size)
+    size = rows * columns * COMPRESSED[name] + (8 * columns if name == b"CM " else 0)
+    data = b"\0B" + name + header + _read_exactly(stream, size)
     return kaldiio.matio.read_kaldi(io.BytesIO(data))
 
 
 def _read_int(stream: IO[bytes]) -> int:
-    data = _read_exactly(stream, 5)
-    (value,) = struct.unpack("<i", data[1:])
-    if data[0] != 4 or value < 0:
+    """A size, not negative: Kaldi writes the number of its bytes (4), then the number."""
+    size, value = INT.unpack(_read_exactly(stream, INT.size))
+    if size != 4 or value < 0:
         raise DataError(f"a size of {value}; the archive is damaged")
-    return value
+    return int(value)
 
 
 def _read_exactly(stream: IO[bytes], size: int) -> bytes:
-    # In pieces, so that a damaged header cannot make us allocate what is not there.
     data = stream.read(min(size, PIECE))
-    pieces = [data]
-    while data and size - len(pieces) * PIECE > 0:
-        data = stream.read(min(size - len(pieces) * PIECE, PIECE))
-        pieces.append(data)
-    data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if size > PIECE:
+        # In pieces, so that a damaged header cannot make us allocate what is not there.
+        pieces = [data]
+        while data and size > len(pieces) * PIECE:
+            data = stream.read(min(size - len(pieces) * PIECE, PIECE))
+            pieces.append(data)
+        data = b"".join(pieces)
     if len(data) < size:
         raise DataError(f"truncated: {len(data)} of {size} bytes are there; write the archive again")
     return data

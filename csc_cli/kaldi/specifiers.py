@@ -91,8 +91,11 @@ def split_offset(name: str) -> tuple[str, int, str | None]:
     >>> split_offset("a.ark:17"), split_offset("a.ark:17[0:9]"), split_offset("a:b.ark")
     (('a.ark', 17, None), ('a.ark', 17, '0:9'), ('a:b.ark', 0, None))
     """
-    found = re.fullmatch(r"(.*?)(?::(\d+))?(?:\[([\d:,]+)\])?", name, re.DOTALL)
-    return (found[1], int(found[2] or 0), found[3]) if found else (name, 0, None)
+    span = re.search(r"\[([\d:,]+)\]$", name) if name.endswith("]") else None
+    path, _, offset = (name[: span.start()] if span else name).rpartition(":")
+    if path and offset.isdecimal():
+        return path, int(offset), span and span[1]
+    return name[: span.start()] if span else name, 0, span and span[1]
 
 
 @contextmanager
