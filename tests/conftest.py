@@ -78,6 +78,28 @@ def make_data_dir(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
+@pytest.fixture
+def make_model_dir(tmp_path: Path) -> Callable[..., Path]:
+    """Write the directory of a very small untrained model; returns its path."""
+
+    def make(name: str = "model", *, sample_rate: int = 8000, seed: int = 0) -> Path:
+        from csc_cli import config
+        from csc_cli.nn.encoder import EncoderConfig
+        from csc_cli.nn.filterbank import FilterbankConfig
+        from csc_cli.nn.galr import GalrConfig
+        from csc_cli.nn.model import ModelConfig, new_model, save_model
+
+        galr = GalrConfig(features=8, hidden=8, chunk=10, chunk_hop=10, mapped=4, heads=2, feedforward=16)
+        bank = FilterbankConfig(window=128, hop=64)
+        settings = ModelConfig(sample_rate, EncoderConfig(2, bank, galr, 2, 1, 1, embedding=16), readout_heads=2)
+        path = tmp_path / name
+        text = "model:\n" + "".join(f"  {line}\n" for line in config.dumps(settings).splitlines())
+        save_model(new_model(settings, seed), path, text)
+        return path
+
+    return make
+
+
 def synthetic_voice(speaker: int, key: tuple[int, ...], seconds: float, sample_rate: int) -> np.ndarray:
     """Harmonics under two formants, in syllables of 0.2 s with silence at both ends; float64 (T,), peak 0.5."""
     own = np.random.default_rng([7, speaker])

@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import torch
 
 from csc_cli.extraction.batches import HOP_S, WINDOW_S
+from csc_cli.nn.pit import best_permutation
 
 
 def windows(samples: int, sample_rate: int) -> list[tuple[int, int]]:
@@ -42,8 +44,6 @@ class StreamOrder:
             vectors: (C, E) of unit length.
             energies: (C,) sums of squares.
         """
-        from scipy.optimize import linear_sum_assignment
-
         share = energies / energies.sum() if energies.sum() > 0 else np.zeros(len(energies))
         weighted = share[:, None] * vectors.astype(np.float64)
         order = np.arange(len(vectors))
@@ -51,7 +51,8 @@ class StreamOrder:
             self.sums = np.zeros_like(weighted)
         elif share.any():
             lengths = np.maximum(np.linalg.norm(self.sums, axis=1, keepdims=True), 1e-12)
-            order = linear_sum_assignment(self.sums / lengths @ weighted.T, maximize=True)[1]
+            cosines = weighted @ (self.sums / lengths).T  # (C of the window, C so far)
+            order = best_permutation(torch.from_numpy(-cosines)[None])[0].numpy()
         self.sums += weighted[order]
         return order
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from csc_cli.errors import CscError, DataError
+from csc_cli.errors import CscError
 from csc_cli.extraction.activity import active_streams
 from csc_cli.extraction.parts import Parts
 from csc_cli.extraction.recordings import Failure
@@ -64,7 +64,6 @@ def write_vectors(
 
     Raises:
         CscError: a part is gone.
-        DataError: two keys are equal (an utterance is called like another's stream).
     """
     rows, failures = _gather(parts, count)
     if not rows:
@@ -113,14 +112,9 @@ def _named(rows: dict[str, Row], layout: Layout) -> Iterator[tuple[str, np.ndarr
     if layout.streams == "best":
         yield from ((utterance, row.vectors[row.best]) for utterance, row in rows.items())
         return
-    seen: set[str] = set()
     for utterance, row in rows.items():
         for stream in active_streams(row.energy_db, -layout.active_db):
-            key = stream_key(utterance, stream)
-            if key in seen:
-                raise DataError(f"'{key}' would name two streams; rename the utterances that end in -sN")
-            seen.add(key)
-            yield key, row.vectors[stream]
+            yield stream_key(utterance, stream), row.vectors[stream]
 
 
 def _stream_tables(rows: dict[str, Row], layout: Layout) -> dict[str, dict[str, list[str]]]:

@@ -41,7 +41,7 @@ def measure_data_dir(
         utt2cond: utterance -> condition.
 
     Returns:
-        Lines with the means, for people; None where no reference was asked for and there is none.
+        Lines with the means, for people; None where no reference was asked for and no recording has two.
 
     Raises:
         DataError: `reference` has no references, or they do not fit the recordings.
@@ -49,13 +49,13 @@ def measure_data_dir(
     separated = Path(separated)
     data = DataDir.load(data_dir)
     references = _numbered_scps(Path(reference if reference is not None else data_dir))
-    if not references and reference is None:
+    wanted = [utt for utt in data.by_id if sum(utt in table for table in references) >= 2]
+    if not wanted and reference is None:
         return None
     estimates = _numbered_scps(separated)
     conditions = read_map(utt2cond) if utt2cond else {}
     scores: dict[str, SeparationScore] = {}
     skipped: dict[str, str] = {}
-    wanted = [utt for utt in data.by_id if sum(utt in table for table in references) >= 2]
     for utterance in track(wanted, "measuring"):
         try:
             scores[utterance] = _score(data, utterance, references, estimates)
