@@ -61,7 +61,9 @@ def _read_binary(stream: IO[bytes]) -> np.ndarray:
     name = kind if kind.endswith(b" ") else kind + stream.read(1)
     if name in COMPRESSED:
         return _read_compressed(stream, name)
-    raise DataError(f"the type {name.strip()!r} is no vector or matrix of Kaldi's; check that file and offset are right")
+    raise DataError(
+        f"the type {name.strip()!r} is no vector or matrix of Kaldi's; check that file and offset are right"
+    )
 
 
 def _read_compressed(stream: IO[bytes], name: bytes) -> np.ndarray:

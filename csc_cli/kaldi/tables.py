@@ -190,11 +190,7 @@ def _slices(span: str, axes: int) -> tuple[slice, ...]:
 
 
 class VectorWriter:
-    """Write vectors to `ark:`, `ark,t:` or `ark,scp:`; files appear when the block ends well, or not at all.
-
-    >>> with VectorWriter("ark,t:-") as writer:     # doctest: +SKIP
-    ...     writer.write("alice", np.ones(2, np.float32))
-    """
+    """Write vectors to `ark:`, `ark,t:` or `ark,scp:`; files appear when the block ends well, or not at all."""
 
     def __init__(self, wspecifier: str) -> None:
         self.wspecifier = wspecifier
