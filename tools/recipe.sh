@@ -14,7 +14,7 @@ parse_options() {
       --*)
         name=${1#--}
         name=${name//-/_}
-        if ! [[ $name =~ ^[a-z_]+$ ]] || [ -z "${!name+set}" ]; then
+        if ! [[ $name =~ ^[a-z][a-z0-9_]*$ ]] || [ -z "${!name+set}" ]; then
           echo "$0: no option $1 (--help lists them)" >&2
           exit 2
         fi
