@@ -24,8 +24,10 @@ from csc_cli.progress import track
 SAMPLE_RATE = 8000
 LOWEST_HZ, HIGHEST_HZ = 55.0, 400.0
 FRAME, HOP, SIZE = 400, 80, 1024  # samples; the FFT holds twice a frame, so that nothing wraps around
+FINE = 4  # lags a sample: a period between two samples would seem a lesser peak than its double
 VOICED = 0.6  # least normalised autocorrelation at the period
-NEARLY = 0.9  # of the highest peak: the first one as high as this is the period, not a multiple of it
+NEARLY = 0.95  # of the highest peak: the first one as high as this is the period, not a multiple of it
+HALF_OCTAVE = np.log(2) / 2
 
 
 def main() -> None:
@@ -62,16 +64,16 @@ def embed(log_f0: float) -> np.ndarray:
 
 
 def mean_log_f0(samples: np.ndarray) -> float:
-    """Mean over the voiced frames of the log of F0 in Hz, by autocorrelation.
+    """Mean over the voiced frames, within half an octave of their median, of the log of F0 in Hz.
 
-    The autocorrelation of a windowed frame over that of the window (Boersma 1993); `samples` (T,) at 8 kHz.
+    F0 from the autocorrelation of a windowed frame over that of the window (Boersma 1993); `samples` (T,) at 8 kHz.
     The middle of the range where no frame is voiced.
     """
     samples = np.pad(samples, (0, max(0, FRAME - len(samples))))
     frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME)[::HOP].astype(np.float64)
     frames = frames - frames.mean(axis=1, keepdims=True)
     window = np.hanning(FRAME)
-    first, last = int(SAMPLE_RATE / HIGHEST_HZ), int(SAMPLE_RATE / LOWEST_HZ) + 1
+    first, last = int(FINE * SAMPLE_RATE / HIGHEST_HZ), int(FINE * SAMPLE_RATE / LOWEST_HZ) + 1
     power = autocorrelation(frames * window)
     shape = autocorrelation(window)
     relative = power / np.maximum(power[:, :1], 1e-12) / (shape / shape[0])
@@ -83,12 +85,13 @@ def mean_log_f0(samples: np.ndarray) -> float:
     if not voiced.any():
         return float(np.log(LOWEST_HZ * HIGHEST_HZ) / 2)
     period = first + np.argmax(is_peak[voiced], axis=1)
-    return float(np.mean(np.log(SAMPLE_RATE / period)))
+    log_f0 = np.log(FINE * SAMPLE_RATE / period)
+    return float(np.mean(log_f0[np.abs(log_f0 - np.median(log_f0)) < HALF_OCTAVE]))
 
 
 def autocorrelation(frames: np.ndarray) -> np.ndarray:
-    """Of each frame (..., FRAME), at lags from 0 to beyond the longest period."""
-    return np.fft.irfft(np.abs(np.fft.rfft(frames, SIZE)) ** 2, SIZE)[..., : FRAME // 2]
+    """Of each frame (..., FRAME), at lags of 1 / FINE sample from 0 to beyond the longest period."""
+    return np.fft.irfft(np.abs(np.fft.rfft(frames, SIZE)) ** 2, FINE * SIZE)[..., : FINE * FRAME // 2]
 
 
 if __name__ == "__main__":
