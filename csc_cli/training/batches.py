@@ -46,10 +46,18 @@ class Corpus:
     held_out: tuple[Utterance, ...]
     rows: dict[tuple[str, float], int]  # (speaker or utterance, speed) -> row
 
+    def label(self, config: TrainConfig, utterance: Utterance) -> str:
+        """What the utterance's row stands for: its speaker or itself."""
+        return utterance.speaker if config.inventory.label == "speaker" else utterance.id
+
     def row(self, config: TrainConfig, utterance: Utterance, speed: float) -> int:
         """The utterance's row, -1 where it has none (a held-out utterance among utterance rows)."""
-        name = utterance.speaker if config.inventory.label == "speaker" else utterance.id
-        return self.rows.get((name, speed), -1)
+        return self.rows.get((self.label(config, utterance), speed), -1)
+
+    def held_out_rows(self, config: TrainConfig) -> list[int]:
+        """The rows of which utterances are held out, each once."""
+        rows = {self.row(config, utterance, 1.0) for utterance in self.held_out}
+        return sorted(rows - {-1})
 
 
 def make_corpus(data: DataDir, config: TrainConfig) -> Corpus:
@@ -73,7 +81,7 @@ def make_corpus(data: DataDir, config: TrainConfig) -> Corpus:
         chosen = set(seeds.generator(config.seed, "held out", name).permutation(len(members))[:count].tolist())
         for place, utterance in enumerate(members):
             (held_out if place in chosen else train).append(utterance)
-    need = config.batch.utterances // 2 if speakers else config.batch.utterances
+    need = -(-config.batch.utterances // 2) if speakers else config.batch.utterances
     have = len(groups) if speakers else len(train)
     if have < need:
         what = "speakers" if speakers else "utterances"
@@ -155,16 +163,22 @@ def plan_crop(
 
 
 def held_out_batches(config: TrainConfig, corpus: Corpus, store: AudioStore, size: int) -> Iterator[MixtureBatch]:
-    """Two-talker mixtures of held-out utterances of different speakers, the same at every call."""
-    pool = corpus.held_out
-    if len({utterance.speaker for utterance in pool}) < 2:
+    """Two-talker mixtures of held-out utterances, the same at every call.
+
+    The two talkers are different speakers (with utterance rows, where nothing looks at utt2spk, different
+    utterances), each drawn uniformly among all that have one held out.
+    """
+    groups: dict[str, list[Utterance]] = {}
+    for utterance in corpus.held_out:
+        groups.setdefault(corpus.label(config, utterance), []).append(utterance)
+    names = sorted(groups)
+    if len(names) < 2:
         return
     plans, labels = [], []
     for index in range(config.batch.held_out_mixtures):
         rng = seeds.generator(config.seed, "held-out mixture", index)
-        one = pool[rng.integers(len(pool))]
-        others = [utterance for utterance in pool if utterance.speaker != one.speaker]
-        talkers = [(one, 1.0), (others[rng.integers(len(others))], 1.0)]
+        chosen = [groups[names[place]] for place in rng.choice(len(names), 2, replace=False)]
+        talkers = [(group[rng.integers(len(group))], 1.0) for group in chosen]
         plans.append(plan_crop(f"held-out-{index}", talkers, config, rng, store))
         labels.append([corpus.row(config, *talker) for talker in talkers])
     for start in range(0, len(plans), size):

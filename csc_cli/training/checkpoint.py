@@ -6,6 +6,7 @@ Files hold tensors and plain values only, and are read with `weights_only=True`.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from csc_cli.files import atomic_path
 
 KEPT = 2
 VERSION = 1
+NAME = re.compile(r"step-(\d{8,})\.pt")
+KEYS = {"version", "step", "settings", "identity", "learner", "optimiser", "parted", "seconds"}
 
 
 def path_of(directory: Path, step: int) -> Path:
@@ -34,7 +37,8 @@ def save(directory: Path, step: int, state: dict[str, Any]) -> Path:
 
 def steps(directory: Path) -> list[int]:
     """The steps whose checkpoints lie in `directory`, ascending."""
-    return sorted(int(path.stem.removeprefix("step-")) for path in directory.glob("step-*.pt"))
+    names = (NAME.fullmatch(path.name) for path in directory.glob("step-*.pt"))
+    return sorted(int(name[1]) for name in names if name)
 
 
 def load_latest(directory: Path, settings: dict[str, Any], identity: str) -> dict[str, Any] | None:
@@ -55,6 +59,8 @@ def load_latest(directory: Path, settings: dict[str, Any], identity: str) -> dic
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise DataError(f"{path}: damaged ({type(error).__name__}); remove it to go on from the one before") from error
+    if not isinstance(state, dict) or not state.keys() >= KEYS:
+        raise DataError(f"{path}: not a checkpoint of a training; remove it to go on from the one before")
     if state["version"] > VERSION:
         raise ConfigError(f"{path}: written by a newer csc (format {state['version']}); update csc")
     changed = differences(state["settings"], settings)

@@ -104,6 +104,11 @@ class TrainConfig:
                 f"model.sample_rate={self.model.sample_rate}, mixtures.sample_rate={self.mixtures.sample_rate}: "
                 "must be the same"
             )
+        if self.inventory.label == "speaker" and self.batch.utterances % 2:
+            raise ConfigError(
+                f"batch.utterances={self.batch.utterances}: must be even, each speaker brings two "
+                "(with an odd number the two could meet in one mixture)"
+            )
         if self.model.encoder.streams < 2:
             raise ConfigError("model.encoder.streams: mixtures of two talkers need at least 2")
         if self.mixtures.crop_s is None:

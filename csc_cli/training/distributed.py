@@ -46,7 +46,8 @@ def start(device: torch.device) -> torch.device:
         torch.cuda.set_device(device)
     # Each rank computes alone: more threads than cores only wait for each other.
     torch.set_num_threads(max(1, torch.get_num_threads() // int(os.environ["WORLD_SIZE"])))
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # Counts and votes are CPU tensors even where the model is not.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     return device
 
 

@@ -104,7 +104,8 @@ class Learner(nn.Module):
         logits = self.row_logits(z)  # (B, C, N)
         index = labels.clamp(min=0)[:, None, :].expand(-1, z.shape[1], -1)
         cost = logits.logsumexp(-1, keepdim=True) - logits.gather(-1, index)
-        return cost * self.visited(labels)[:, None, :]
+        # Where the row takes no part the cost is infinite, and infinity times 0 is not a number.
+        return torch.where(self.visited(labels)[:, None, :], cost, 0.0)
 
     def row_logits(self, vectors: Tensor) -> Tensor:
         """(..., E) unit vectors against the rows as stored -> (..., N); unvisited rows take no part."""
@@ -138,6 +139,8 @@ class Learner(nn.Module):
     ) -> Losses:
         """Per-stream losses (B, C) -> this rank's share of L, and its figures."""
         known = labels >= 0
+        # Training draws its rows uniformly: H(K) is the logarithm of how many took part in this step.
+        ceiling = self.inventory.visited.sum().clamp(min=1).log()
         sums = {
             "streams": torch.tensor(float(active.numel())),
             "mixed": mixed(active).sum(),
@@ -161,6 +164,7 @@ class Learner(nn.Module):
             spread_of_rows = nearest_neighbour_spread(self.inventory.unit()) / distributed.world()
             loss = loss + config.regulariser_weight * spread_of_rows
         parts["si_snri"] = gain.sum() / counts["mixed"]
+        parts["bound"] = ((ceiling - stored) * visited).sum() / counts["rows"]
         return Losses(loss, {key: value.detach() for key, value in parts.items()})
 
     def measure(self, batch: MixtureBatch, autocast: torch.autocast) -> Tensor:

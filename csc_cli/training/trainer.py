@@ -90,6 +90,7 @@ class Trainer:
         self.autocast = torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
         self.precision = str(dtype).removeprefix("torch.")
         self.step, self.seconds, self.stopping = 0, 0.0, False
+        self.sums: dict[str, float] = {}  # of the figures since the last line of train.jsonl
 
     def run(self, on_checkpoint: Callable[[Path], None] = lambda directory: None) -> str:
         """Train from the last checkpoint to the last step; returns a line about what was done.
@@ -118,35 +119,36 @@ class Trainer:
     def steps(self, history: History | None, on_checkpoint: Callable[[Path], None]) -> Iterator[int]:
         """Do the steps that are left, tracking and saving at their intervals."""
         tracking = self.config.tracking
-        sums: dict[str, float] = {}
         mark = time.monotonic()
         while self.step < self.config.optimiser.steps:
             for batch in self.load():
                 figures = self.update(batch)
                 self.step += 1
                 for key, value in figures.items():
-                    sums[key] = sums.get(key, 0.0) + value
+                    self.sums[key] = self.sums.get(key, 0.0) + value
                 if self.step % tracking.log_every == 0 or self.step == self.config.optimiser.steps:
                     now = time.monotonic()
                     self.seconds, mark = self.seconds + now - mark, now
                     if history:
-                        history.add(self.summary(sums))
-                    sums = {}
+                        history.add(self.summary(self.sums))
+                    self.sums = {}
                 yield self.step
-                due = self.step % tracking.checkpoint_every == 0
-                if distributed.any_rank(self.stopping):
-                    self.save(on_checkpoint)
-                    where = f"step {self.step} of {self.config.optimiser.steps}"
-                    raise Interrupted(f"stopped at {where}; the same command goes on from there")
+                changed = False
                 if self.step % tracking.held_out_every == 0 or self.step == self.config.optimiser.steps:
                     measured = self.held_out()
                     if history and measured:
                         history.add({"step": self.step, **measured})
                     mark = time.monotonic()
-                    if self.part(measured.get("held_out_si_snri")):
-                        break  # the loader must draw by the new rule from the next step on
-                if due:
+                    changed = self.part(measured.get("held_out_si_snri"))
+                # Last, so that a checkpoint knows all that was decided at its step.
+                stopping = distributed.any_rank(self.stopping)
+                if stopping or self.step % tracking.checkpoint_every == 0:
                     self.save(on_checkpoint)
+                if stopping and self.step < self.config.optimiser.steps:
+                    where = f"step {self.step} of {self.config.optimiser.steps}"
+                    raise Interrupted(f"stopped at {where}; the same command goes on from there")
+                if changed:
+                    break  # the loader must draw by the new rule from the next step on
 
     def load(self) -> DataLoader[MixtureBatch]:
         """The batches from this step to the next place where the rule of drawing may change."""
@@ -190,16 +192,16 @@ class Trainer:
         """A line of train.jsonl: means over the steps since the last one."""
         count = (self.step - 1) % self.config.tracking.log_every + 1
         means = {key: round(value / count, 5) for key, value in sums.items()}
-        ceiling = self.ceiling()
         return {
-            "step": self.step, "seconds": round(self.seconds, 1), **means,
-            "bound": round(ceiling - means["inventory"], 5), "ceiling": round(ceiling, 5),
+            "step": self.step, "seconds": round(self.seconds, 1), **means, "ceiling": round(self.ceiling(), 5),
             "alpha": round(float(self.learner.temperature().detach()), 4), "parted": self.batches.parted,
         }  # fmt: skip
 
-    def ceiling(self) -> float:
-        """H(K) in nats of the rows that take part: they are drawn uniformly, so log N."""
-        return entropy(self.learner.inventory.visited.float().cpu()) if self.learner.inventory.visited.any() else 0.0
+    def ceiling(self, rows: list[int] | None = None) -> float:
+        """H(K) in nats of those of `rows` (default: all) that take part: each set is drawn from uniformly."""
+        visited = self.learner.inventory.visited.cpu()
+        visited = visited if rows is None else visited[rows]
+        return entropy(visited.float()) if visited.any() else 0.0
 
     @torch.no_grad()
     def held_out(self) -> dict[str, float]:
@@ -215,7 +217,11 @@ class Trainer:
         if streams:
             figures["held_out_si_snri"] = round(gain / streams, 5)
         if rows:
-            figures["held_out_bound"] = round(self.ceiling() - loss / rows, 5)
+            ceiling = self.ceiling(self.corpus.held_out_rows(self.config))
+            if self.config.objective.separation == "none":
+                # The permutation is chosen by the labels: that may tell log C! nats a mixture.
+                ceiling -= math.lgamma(self.config.model.encoder.streams + 1) / self.config.model.encoder.streams
+            figures["held_out_bound"] = round(ceiling - loss / rows, 5)
         return figures
 
     def part(self, gain: float | None) -> bool:
@@ -234,7 +240,7 @@ class Trainer:
         if distributed.rank() == 0:
             state = {
                 "learner": self.learner.state_dict(), "optimiser": self.optimiser.state_dict(),
-                "parted": self.batches.parted, "seconds": self.seconds,
+                "parted": self.batches.parted, "seconds": self.seconds, "sums": self.sums,
                 "settings": self.settings, "identity": self.identity,
             }  # fmt: skip
             checkpoint.save(self.directory / "checkpoints", self.step, state)
@@ -249,9 +255,14 @@ class Trainer:
         )
         if state is None:
             return
-        self.learner.load_state_dict(state["learner"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        try:
+            self.learner.load_state_dict(state["learner"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            where = checkpoint.path_of(self.directory / "checkpoints", state["step"])
+            reason = str(error).splitlines()[-1].strip()
+            raise DataError(f"{where}: does not fit the model ({reason}); use another EXP directory") from error
+        self.step, self.seconds, self.sums = state["step"], state["seconds"], state.get("sums", {})
         self.batches.parted = state["parted"]
         note(f"going on from step {self.step}")
 
