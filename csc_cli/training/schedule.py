@@ -11,8 +11,8 @@ def learning_rate(config: OptimiserConfig, step: int) -> float:
     """The rate of step 0, 1, ..., steps - 1.
 
     >>> config = OptimiserConfig(steps=100, warmup=10, learning_rate=1.0, final_rate=0.0)
-    >>> learning_rate(config, 4), learning_rate(config, 9), round(learning_rate(config, 54), 3)
-    (0.5, 1.0, 0.511)
+    >>> learning_rate(config, 4), learning_rate(config, 9), round(learning_rate(config, 55), 3)
+    (0.5, 1.0, 0.5)
     """
     if step < config.warmup:
         return config.learning_rate * (step + 1) / config.warmup
