@@ -1,7 +1,7 @@
 """Random voices for espeak-ng: what stays the same in everything that one synthetic speaker says.
 
 The distributions are ours. Pitch alone must not tell speakers apart, so base pitches lie close together
-(a standard deviation of about three semitones) while one speaker's utterances vary by up to ±15 %. What
+(a standard deviation of about four semitones) while one speaker's utterances vary by up to ±15 %. What
 does tell them apart is the vocal tract (formant frequencies, strengths and widths), the glottal tone, breath,
 roughness, the strength of consonants, the way of stressing, and the accent.
 """
