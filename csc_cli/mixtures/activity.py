@@ -4,12 +4,14 @@ Levels, signal-to-interference ratios and overlaps of this package are of *activ
 or more of a read recording is silence. The detector (ours):
 
 1. energy of each 10 ms frame, averaged over 5 frames (50 ms);
-2. `loud` is the 95th percentile and `quiet` the 10th, both in dB, over the frames within 60 dB of the
-   loudest one (so that zeros around a recording change nothing);
-3. a frame is active if its energy is above max(loud - 30 dB, min(quiet + 8 dB, loud - 15 dB));
-4. stretches shorter than 80 ms are clicks, and not active, unless there are no longer ones.
+2. `loud`: three quarters of the sum of all frames' amplitudes lie in frames that are no louder. Silence
+   has no weight in it, and a click little;
+3. `quiet`: the 10th percentile between the first and the last frame that is above loud - 75 dB, so that
+   zeros around a recording change nothing;
+4. a frame is active if its energy is above max(loud - 29 dB, min(quiet + 8 dB, loud - 15 dB)).
 
-The first term is the range of speech, the second lifts the threshold over steady background noise.
+The 29 dB are the range of speech; `quiet` lifts the threshold over steady background noise. 16-bit rounding
+changes next to nothing.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ import numpy as np
 
 FRAME_S = 0.01
 SMOOTH_FRAMES = 5
-RANGE_DB = 30.0
+LOUD_SHARE = 0.75
+QUIET_SHARE = 0.1
+RANGE_DB = 29.0
 ABOVE_NOISE_DB = 8.0
 LEAST_RANGE_DB = 15.0
-SILENCE_DB = 60.0
+ZEROS_DB = 75.0
 CLICK_FRAMES = 8
 
 
@@ -40,6 +44,20 @@ def activity(samples: np.ndarray, rate: int) -> np.ndarray:
         (ceil(T / frame),) bool; nowhere true if all samples are zero.
     """
     return _active(_frame_power(samples, frame_length(rate)))
+
+
+def active_range(active: np.ndarray) -> tuple[int, int]:
+    """(first, end) of the speech in frames; stretches shorter than 80 ms at the ends are clicks and left out.
+
+    Args:
+        active: (frames,) bool, true somewhere. Where all stretches are so short, they are the speech.
+    """
+    edges = np.flatnonzero(np.diff(active, prepend=False, append=False))
+    begins, ends = edges[::2], edges[1::2]
+    long = ends - begins >= CLICK_FRAMES
+    if long.any():
+        begins, ends = begins[long], ends[long]
+    return int(begins[0]), int(ends[-1])
 
 
 def active_level_db(samples: np.ndarray, rate: int) -> float:
@@ -75,17 +93,12 @@ def _active(power: np.ndarray) -> np.ndarray:
     # A running sum leaves rounding noise, also below zero, where there is silence.
     smooth = np.maximum(sums[SMOOTH_FRAMES:] - sums[:-SMOOTH_FRAMES], 1e-13 * sums[-1]) / SMOOTH_FRAMES
     level = 10 * np.log10(smooth)
-    heard = np.sort(level[level > level.max() - SILENCE_DB])
-    loud, quiet = heard[int(0.95 * (heard.size - 1))], heard[int(0.10 * (heard.size - 1))]
+    order = np.sort(level)
+    amplitudes = np.cumsum(10 ** (order / 20))
+    loud = order[np.searchsorted(amplitudes, LOUD_SHARE * amplitudes[-1])]
+    heard = np.flatnonzero(level > loud - ZEROS_DB)
+    # Sorted already if no frame is left out, as is usual.
+    inside = np.sort(level[heard[0] : heard[-1] + 1]) if heard.size < level.size else order
+    quiet = inside[int(QUIET_SHARE * (inside.size - 1))]
     threshold = max(loud - RANGE_DB, min(quiet + ABOVE_NOISE_DB, loud - LEAST_RANGE_DB))
-    return _without_clicks(level > threshold)
-
-
-def _without_clicks(active: np.ndarray) -> np.ndarray:
-    edges = np.flatnonzero(np.diff(active, prepend=False, append=False))
-    begins, ends = edges[::2], edges[1::2]
-    short = ends - begins < CLICK_FRAMES
-    if short.any() and not short.all():
-        for begin, end in zip(begins[short], ends[short], strict=True):
-            active[begin:end] = False
-    return active
+    return level > threshold

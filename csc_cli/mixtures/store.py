@@ -11,7 +11,7 @@ import numpy as np
 from csc_cli.errors import AudioError, DataError
 from csc_cli.kaldi.audio import read_audio
 from csc_cli.kaldi.datadir import DataDir, Utterance
-from csc_cli.mixtures.activity import activity, frame_length
+from csc_cli.mixtures.activity import active_range, activity, frame_length
 
 Key = tuple[str, float]
 
@@ -73,7 +73,7 @@ class AudioStore:
     def active_range(self, utterance: str, speed: float = 1.0) -> tuple[int, int]:
         """(start, end) in samples of the utterance without the silence at its ends; whole 10 ms frames."""
         active = self.speech(utterance, speed)
-        first, last = int(active.argmax()), active.size - int(active[::-1].argmax())
+        first, last = active_range(active)
         frame = frame_length(self.sample_rate)
         end = last * frame
         if last == active.size:
