@@ -35,7 +35,7 @@ model:
     embedding: 16
   readout_heads: 2
 mixtures: {sample_rate: 8000, crop_s: 1.0}
-batch: {utterances: 5, conditions: 1, held_out_mixtures: 4}
+batch: {utterances: 6, conditions: 1, held_out_mixtures: 4}
 optimiser: {steps: 4, learning_rate: 1.0e-3, warmup: 2}
 tracking: {log_every: 2, held_out_every: 2, checkpoint_every: 2}
 """
