@@ -136,6 +136,10 @@ def _begin(out: Path, stamp: dict[str, Any]) -> bool:
         out.mkdir(parents=True, exist_ok=True)
         write_json(out / STAMP, stamp)
         (out / PART).touch()
+    # What a killed run was writing.
+    for folder in (out, *_audio_folders(out)):
+        for path in folder.glob(".tmp-*"):
+            path.unlink()
     return True
 
 

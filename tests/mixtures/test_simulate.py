@@ -134,6 +134,7 @@ def test_an_interrupted_run_is_gone_on_with(made, data, tmp_path, makes, damage)
     assert not (out / "mix.jsonl").exists()
     with open(out / "mix.jsonl.part", "ab") as stream:
         stream.write(damage)
+    (out / "wav" / ".tmp-x-mix0000005.wav").touch()  # as a killed run leaves it
     makes.stop_at = ""
     simulate_data_dir(data.path, out, CONFIG, count=9, audio=True)
     assert sorted(makes) == [f"mix000000{i}" for i in range(9)]
