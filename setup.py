@@ -21,6 +21,7 @@ setup(
         "click>=8.1",
         "kaldiio>=2.18",
         "matplotlib>=3.8",
+        "numba>=0.60",
         "numpy>=1.26",
         "pyyaml>=6.0",
         "rich>=13",
