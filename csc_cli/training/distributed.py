@@ -57,7 +57,7 @@ def stop() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
         # gloo's threads let go of Python's tensors a little later. One that does so while the interpreter is
-        # ending aborts the process (github.com/pytorch/pytorch/pull/179291): seen once in some ten runs.
+        # ending aborts the process (github.com/pytorch/pytorch/pull/179291): seen now and then.
         time.sleep(0.2)
 
 
