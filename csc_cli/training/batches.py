@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from csc_cli import seeds
-from csc_cli.errors import DataError, some
+from csc_cli.errors import CscError, DataError, some
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.mixtures.manifest import Mixture
 from csc_cli.mixtures.plan import plan_mixture
@@ -148,6 +148,19 @@ class RoundRobin(torch.utils.data.Dataset[MixtureBatch]):
                 plans.append(plan_crop(f"{step}-{place}-{shift}", talkers, config, rng, self.store))
                 labels.append([self.corpus.row(config, *talker) for talker in talkers])
         return plans, labels
+
+
+class Carried(torch.utils.data.Dataset[MixtureBatch | CscError]):
+    """The same batches, but an error comes as a value: a worker process would put a traceback in its message."""
+
+    def __init__(self, batches: RoundRobin) -> None:
+        self.batches = batches
+
+    def __getitem__(self, step: int) -> MixtureBatch | CscError:
+        try:
+            return self.batches[step]
+        except CscError as error:
+            return error
 
 
 def plan_crop(

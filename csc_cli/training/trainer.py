@@ -24,7 +24,7 @@ from csc_cli.nn.inventory import Inventory
 from csc_cli.nn.model import new_model, pick_device, save_model
 from csc_cli.progress import note, track
 from csc_cli.training import checkpoint, distributed
-from csc_cli.training.batches import Corpus, MixtureBatch, RoundRobin, held_out_batches, make_corpus
+from csc_cli.training.batches import Carried, Corpus, MixtureBatch, RoundRobin, held_out_batches, make_corpus
 from csc_cli.training.config import TrainConfig
 from csc_cli.training.history import History
 from csc_cli.training.objective import Learner
@@ -150,16 +150,20 @@ class Trainer:
                 if changed:
                     break  # the loader must draw by the new rule from the next step on
 
-    def load(self) -> DataLoader[MixtureBatch]:
+    def load(self) -> Iterator[MixtureBatch]:
         """The batches from this step to the next place where the rule of drawing may change."""
         every = self.config.tracking.held_out_every
         end = self.config.optimiser.steps
         if not self.batches.parted:
             end = min(end, (self.step // every + 1) * every)
-        return DataLoader(
-            self.batches, batch_size=None, sampler=range(self.step, end), num_workers=self.workers,
+        loader = DataLoader(
+            Carried(self.batches), batch_size=None, sampler=range(self.step, end), num_workers=self.workers,
             prefetch_factor=2 if self.workers else None, pin_memory=self.device.type == "cuda",
         )  # fmt: skip
+        for batch in loader:
+            if isinstance(batch, CscError):
+                raise batch
+            yield batch
 
     def update(self, batch: MixtureBatch) -> dict[str, float]:
         """One optimiser step; returns its figures, summed over ranks."""

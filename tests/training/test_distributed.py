@@ -1,4 +1,4 @@
-"""Two processes with one global batch are one process; what one of them finds ends both in one line."""
+"""Two processes with one global batch are one process; a fault ends both in one line."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_two_ranks_of_torchrun_are_one_process(run: Run, tmp_path: Path, rows: s
 
 
 @pytest.mark.long
-def test_fault_that_one_of_two_processes_finds_ends_both_without_a_traceback(run: Run, tmp_path: Path) -> None:
+def test_bad_recording_ends_both_processes_without_a_traceback(run: Run, tmp_path: Path) -> None:
     samples = np.full(8000, np.nan, np.float32)
     soundfile.write(tmp_path / "data" / "wav" / "spk3-utt1.wav", samples, 8000, subtype="FLOAT")
     done = run("exp", "nj", "batch.held_out=0", "optimiser.steps=200")
