@@ -166,9 +166,10 @@ def test_each_speed_is_a_speaker_of_its_own(make: Make) -> None:
         for source, row in zip(plan.sources, rows, strict=True):
             assert batches.corpus.rows[source.speaker, source.speed] == row
             seen.add(source.speed)
-        # Both utterances that a speaker brings are at one speed, or they would not belong to one row.
-    drawn = batches.draw(1)
-    assert [speed for _, speed in drawn[:2]] == [speed for _, speed in drawn[2:]]
+    # Both utterances that a speaker brings are at one speed, or they would not belong to one row.
+    for step in range(10):
+        drawn = batches.draw(step)
+        assert [speed for _, speed in drawn[:2]] == [speed for _, speed in drawn[2:]]
 
 
 def test_speaker_with_one_utterance_brings_it_twice_and_keeps_it(

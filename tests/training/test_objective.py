@@ -115,7 +115,7 @@ def test_batch_loss_is_a_loop_over_the_fresh_vectors() -> None:
             continue
         m = anchor // 2
         z = spy(queries[m, anchor % 2], segments[m, anchor % 2], mask[m]).vectors
-        f = {j: math.exp(-3 * float((z - spy.seen.vectors[anchor, j]).square().sum())) for j in have}
+        f = {j: math.exp(-3 * float((z - spy.seen.vectors[anchor, j]).detach().square().sum())) for j in have}
         assert float(loss.flatten()[anchor]) == pytest.approx(-math.log(f[place] / sum(f.values())), abs=1e-6)
         torch.testing.assert_close(own[anchor], spy.seen.vectors[anchor, place])
     assert sum(float(value) > 0 for value in loss.flatten()) == 6
@@ -216,6 +216,22 @@ def test_losses_of_a_batch_by_hand(config: Callable[..., TrainConfig], separatio
     total += parts["separation"] if separation != "none" else 0
     assert float(losses.total.detach()) == pytest.approx(total, rel=1e-4)
     assert parts["bound"] == pytest.approx(math.log(ROWS) - parts["inventory"], abs=1e-4)
+
+
+def test_means_run_over_the_streams_that_a_loss_knows(
+    config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loss of 1 nat at each stream that has one comes out as 1, whatever the others are."""
+    learner, batch = make_learner(config("inventory.rows=attended"), visited=4), make_batch()
+    known = batch.labels >= 0
+    visited = known & (batch.labels < 4)
+    fresh = (known.float(), torch.zeros(8, 8))
+    monkeypatch.setattr("csc_cli.training.objective.fresh_loss", lambda *args: fresh)
+    monkeypatch.setattr(learner, "segment_cost", lambda *args: visited.float())
+    monkeypatch.setattr(learner, "stored_cost", lambda *args: visited.float()[:, None].expand(-1, 2, -1))
+    figures = forward(learner, batch).figures
+    assert [float(figures[key]) for key in ("inventory", "segment", "batch")] == pytest.approx([1, 1, 1])
+    assert float(figures["bound"]) == pytest.approx(math.log(4) - 1)
 
 
 def test_order_of_the_references_changes_nothing(config: Callable[..., TrainConfig]) -> None:
