@@ -57,6 +57,8 @@ class ObjectiveConfig:
         weights = (self.contrastive_weight, self.segment_weight, self.batch_weight, self.silent_weight)
         if min(*weights, self.regulariser_weight) < 0:
             raise ConfigError("weights of losses must not be negative")
+        if not (0 <= self.guide_until <= 1 and 0 <= self.parted_latest <= 1):
+            raise ConfigError("guide_until and parted_latest are shares of the steps: they must lie in [0, 1]")
         if not 1 <= self.alpha <= 100:
             raise ConfigError(f"alpha={self.alpha}: must lie in [1, 100]")
 
@@ -111,6 +113,11 @@ class TrainConfig:
             )
         if self.model.encoder.streams < 2:
             raise ConfigError("model.encoder.streams: mixtures of two talkers need at least 2")
+        if self.model.encoder.speaker_input == "trunk" and self.objective.guide_until > 0:
+            raise ConfigError(
+                f"objective.guide_until={self.objective.guide_until}: the guide speaks through the masks, which "
+                "model.encoder.speaker_input=trunk does not hear; set it to 0"
+            )
         if self.mixtures.crop_s is None:
             raise ConfigError("mixtures.crop_s: training needs a fixed length in seconds, 2.5 for instance")
         if round(self.mixtures.crop_s * self.model.sample_rate) < self.model.encoder.filterbank.window:
