@@ -12,7 +12,7 @@ from csc_cli.cli import options
 @click.command(
     epilog=options.examples(
         "csc separate exp/csc data/test exp/csc/separated",
-        "csc separate --utt2cond data/trials/utt2cond exp/csc data/trials/test exp/csc/separated",
+        "csc separate --float --utt2cond data/trials/utt2cond exp/csc data/trials/test exp/csc/separated",
         "csc separate --reference data/mix_references exp/csc data/mix exp/csc/separated",
     )
 )
@@ -27,13 +27,14 @@ from csc_cli.cli import options
     "--utt2cond", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
     help="Lines 'UTT CONDITION': means by condition.",
 )  # fmt: skip
+@click.option("--float", "unrounded", is_flag=True, help="32-bit float wavs, for measuring; Kaldi reads 16-bit ones.")
 @options.batch_seconds
 @options.nj
 @options.device
 @options.quiet
 def separate(
     model: Path, data: Path, out: Path, reference: Path | None, utt2cond: Path | None, batch_seconds: float,
-    nj: int, device: str,
+    nj: int, device: str, unrounded: bool,
 ) -> None:  # fmt: skip
     """Write one wav a talker of each recording of DATA: OUT/spk1/UTT.wav, OUT/spk2/UTT.wav, ..., and spk1.scp, ...
 
@@ -43,7 +44,8 @@ def separate(
     from csc_cli.extraction.separate import separate_data_dir
     from csc_cli.metrics.separation_files import measure_data_dir
 
-    click.echo(separate_data_dir(model, data, out, batch_seconds=batch_seconds, nj=nj, device=device))
+    done = separate_data_dir(model, data, out, batch_seconds=batch_seconds, nj=nj, device=device, unrounded=unrounded)
+    click.echo(done)
     measured = measure_data_dir(out, data, reference, utt2cond)
     if measured is not None:
         click.echo(measured)

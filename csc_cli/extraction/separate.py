@@ -35,6 +35,7 @@ class SeparateJob:
     parts: Parts
     out: Path
     batch_seconds: float
+    unrounded: bool
 
 
 def separate_data_dir(
@@ -45,10 +46,12 @@ def separate_data_dir(
     batch_seconds: float = 60.0,
     nj: int = 1,
     device: str = "auto",
+    unrounded: bool = False,
 ) -> str:
     """Write OUT/spk1/UTT.wav, OUT/spk2/UTT.wav, ... and spk1.scp, ...; the entry of `csc separate`.
 
-    A rerun goes on where an interrupted one stopped, and does nothing where all is whole.
+    A rerun goes on where an interrupted one stopped, and does nothing where all is whole. With `unrounded` the
+    wavs hold 32-bit floats in place of 16-bit samples.
 
     Returns:
         A line about what was written.
@@ -59,11 +62,11 @@ def separate_data_dir(
     """
     out = make_out(out_dir)
     task = Task(open_model(model_dir, device), DataDir.load(data_dir), batch_seconds)
-    identity = digest(task.identity, "separate")
+    identity = digest(task.identity, "separate", *(["unrounded"] if unrounded else []))
     streams = task.model.load().config.encoder.streams
     if is_whole(out / STAMP, identity):
         return f"{out}: already whole; nothing to do"
-    job = SeparateJob(task.model, Parts(out, identity), out, batch_seconds)
+    job = SeparateJob(task.model, Parts(out, identity), out, batch_seconds, unrounded)
     batches, failures = task.batches(nj)
 
     def done(item: Numbered) -> bool:
@@ -153,4 +156,4 @@ def at_own_rate(streams: np.ndarray, recording: Recording, samples: int, sample_
 
 def _writer(job: SeparateJob, model: CscModel, recording: Recording) -> StreamWriter:
     paths = wavs(job.out, recording.id, model.config.encoder.streams)
-    return StreamWriter(paths, recording.sample_rate)
+    return StreamWriter(paths, recording.sample_rate, job.unrounded)

@@ -25,13 +25,14 @@ def file_name(utterance: str) -> str:
 
 
 class StreamWriter:
-    """Mono 16-bit wav files, one a stream; they appear when the block ends well, or not at all.
+    """Mono wav files, one a stream; they appear when the block ends well, or not at all.
 
-    What lies beyond full scale is clipped, with a note.
+    16-bit samples by default, which is what Kaldi reads; what lies beyond full scale is clipped, with a note.
+    With `unrounded` 32-bit floats, for measuring: 16 bits make zeros of a stream below -90 dB of full scale.
     """
 
-    def __init__(self, paths: list[Path], sample_rate: int) -> None:
-        self.paths, self.sample_rate = paths, sample_rate
+    def __init__(self, paths: list[Path], sample_rate: int, unrounded: bool = False) -> None:
+        self.paths, self.sample_rate, self.unrounded = paths, sample_rate, unrounded
         self.clipped = np.zeros(len(paths), np.int64)
 
     def __enter__(self) -> StreamWriter:
@@ -43,9 +44,22 @@ class StreamWriter:
             self.stack = stack.pop_all()
         return self
 
+    @property
+    def subtype(self) -> str:
+        """The format of a sample in libsndfile's words."""
+        return "FLOAT" if self.unrounded else "PCM_16"
+
+    def _samples(self, streams: np.ndarray) -> np.ndarray:
+        """(C, T) in [-1, 1] as they are written."""
+        if self.unrounded:
+            return streams.astype(np.float32)
+        scaled = np.rint(streams * 32768.0)
+        self.clipped += ((scaled > 32768) | (scaled < -32768)).sum(1)
+        return np.clip(scaled, -32768, 32767).astype(np.int16)
+
     def _open(self, path: Path, stack: ExitStack) -> soundfile.SoundFile:
         temporary = stack.enter_context(atomic_path(path))
-        return soundfile.SoundFile(temporary, "w", self.sample_rate, 1, "PCM_16", format="WAV")
+        return soundfile.SoundFile(temporary, "w", self.sample_rate, 1, self.subtype, format="WAV")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -61,11 +75,9 @@ class StreamWriter:
         Raises:
             DataError: the disk is full.
         """
-        scaled = np.rint(streams * 32768.0)
-        self.clipped += ((scaled > 32768) | (scaled < -32768)).sum(1)
-        for path, file, samples in zip(self.paths, self.files, scaled, strict=True):
+        for path, file, samples in zip(self.paths, self.files, self._samples(streams), strict=True):
             try:
-                file.write(np.clip(samples, -32768, 32767).astype(np.int16))
+                file.write(samples)
             except (OSError, soundfile.LibsndfileError) as error:
                 failed = error if isinstance(error, OSError) else OSError(0, str(error))
                 raise unwritable(path, failed) from error

@@ -15,7 +15,7 @@ from csc_cli.kaldi.datadir import DataDir
 from csc_cli.kaldi.structure import base_folder, resolve
 from csc_cli.kaldi.text import read_map
 from csc_cli.metrics.conditions import condition_order
-from csc_cli.metrics.separation import SeparationScore, si_snr_improvement
+from csc_cli.metrics.separation import LIMIT_DB, SeparationScore, si_snr_improvement
 from csc_cli.progress import track
 
 RESULT = "si_snr.json"
@@ -108,6 +108,11 @@ def _mean(scores: list[SeparationScore]) -> Measured:
     return Measured(*(float(np.mean([x[part].mean() for x in scores])) for part in (1, 2)))
 
 
+def _median(scores: list[SeparationScore]) -> float:
+    """Of the recordings' SI-SNRi, in dB."""
+    return float(np.median([score.improvement.mean() for score in scores]))
+
+
 def _groups(scores: Mapping[str, SeparationScore], conditions: Table) -> dict[str, list[SeparationScore]]:
     """All scores, then those of each condition."""
     groups = {"all": list(scores.values())}
@@ -121,8 +126,14 @@ def _lines(groups: Mapping[str, list[SeparationScore]], skipped: Table) -> Itera
     width = max(map(len, groups))
     for name, scores in groups.items():
         mean = _mean(scores)
-        figures = f"SI-SNR {mean.si_snr:6.2f} dB, SI-SNRi {mean.improvement:6.2f} dB"
+        figures = f"SI-SNR {mean.si_snr:6.2f} dB, SI-SNRi {mean.improvement:6.2f} dB (median {_median(scores):.2f})"
         yield f"{name:{width}}  {figures}, {len(scores)} recordings"
+    empty = sum(bool((score.si_snr <= -LIMIT_DB).any()) for score in next(iter(groups.values())))
+    if empty:
+        yield (
+            f"{empty} recordings have a stream of zeros, which counts as {-LIMIT_DB:g} dB and decides the means; "
+            "16-bit wavs round very quiet streams to zeros: separate with --float to measure"
+        )
     if skipped:
         yield f"{len(skipped)} recordings could not be measured, first: {next(iter(skipped.values()))}"
 
@@ -135,7 +146,8 @@ def _as_json(
 ) -> dict[str, Any]:
     return {
         "mean": {
-            name: {**_mean(members)._asdict(), "recordings": len(members)} for name, members in groups.items()
+            name: {**_mean(members)._asdict(), "median_improvement": _median(members), "recordings": len(members)}
+            for name, members in groups.items()
         },
         "skipped": dict(skipped),
         "utterances": {

@@ -58,7 +58,7 @@ if run_stage 3 "extract embeddings"; then
     step $exp/xvectors_test/.done $exp/.done data/trials/.done -- \
       csc extract --nj "$nj" --device "$device" --streams all $exp data/trials/test $exp/xvectors_test
     step $exp/separated/.done $exp/.done data/trials/.done -- \
-      csc separate --nj "$nj" --device "$device" --utt2cond data/trials/utt2cond $exp data/trials/test $exp/separated
+      csc separate --float --nj "$nj" --device "$device" --utt2cond data/trials/utt2cond $exp data/trials/test $exp/separated
   done
 fi
 

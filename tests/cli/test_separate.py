@@ -14,10 +14,14 @@ def test_mixtures_with_references_are_measured(csc, make_model_dir, make_data_di
     result = csc("separate", "--quiet", "--utt2cond", tmp_path / "utt2cond", model, mix, out)
     first, *figures = result.stdout.splitlines()
     assert first == f"3 recordings, 2 streams each -> {out}/spk1.scp"
-    found = [re.fullmatch(r"(\w+) +SI-SNR +\S+ dB, SI-SNRi +(\S+) dB, (\d) recordings", line) for line in figures]
-    assert [(x[1], x[3]) for x in found] == [("all", "3"), ("even", "2"), ("odd", "1")]
+    found = [
+        re.fullmatch(r"(\w+) +SI-SNR +\S+ dB, SI-SNRi +(\S+) dB \(median (\S+)\), (\d) recordings", line)
+        for line in figures
+    ]
+    assert [(x[1], x[4]) for x in found] == [("all", "3"), ("even", "2"), ("odd", "1")]
     mean = json.loads((out / "si_snr.json").read_text())["mean"]
     assert all(f"{mean[x[1]]['improvement']:.2f}" == x[2] for x in found)
+    assert all(f"{mean[x[1]]['median_improvement']:.2f}" == x[3] for x in found)
     again = csc("separate", "--quiet", "--reference", mix / "spk1.scp", model, mix, out).stdout.splitlines()
     assert again[0] == f"{out}: already whole; nothing to do"
     assert again[1].split() == figures[0].split()

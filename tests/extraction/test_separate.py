@@ -148,3 +148,20 @@ def test_an_interrupted_writer_leaves_nothing(tmp_path):
         writer.write(np.zeros((1, 10), np.float32))
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_float_wavs_keep_streams_that_16_bits_round_to_zeros(model_dir, make_data_dir, tmp_path):
+    data = make_data_dir(speakers=1, utterances=1, seconds=0.7)
+    wav = data / "wav" / "spk0-utt0.wav"
+    quiet = soundfile.read(wav, dtype="float32")[0] * np.float32(1e-6)
+    soundfile.write(wav, quiet, 8000, subtype="FLOAT")
+    separate_data_dir(model_dir, data, tmp_path / "rounded")
+    separate_data_dir(model_dir, data, tmp_path / "exact", unrounded=True)
+    expected = run(load_model(model_dir), [quiet], len(quiet))[0].separated
+    for stream in range(2):
+        name = f"spk{stream + 1}/spk0-utt0.wav"
+        assert not soundfile.read(tmp_path / "rounded" / name)[0].any()
+        assert soundfile.info(tmp_path / "exact" / name).subtype == "FLOAT"
+        exact = soundfile.read(tmp_path / "exact" / name, dtype="float32")[0]
+        assert exact.any()
+        np.testing.assert_allclose(exact, expected[stream], rtol=1e-4, atol=1e-12)

@@ -73,6 +73,8 @@ def test_under_the_best_permutation(folders):
         np.testing.assert_allclose(result["utterances"][key]["improvement"], improvement, atol=1e-6)
         assert result["utterances"][key]["stream"] == ([2, 1] if int(key[1:]) % 2 else [1, 2])
     mean = folders.mean(list(folders.expected))
+    middle = sorted(improvement.mean() for _, improvement in folders.expected.values())[1:3]
+    median = sum(middle) / 2
     assert text.split() == [
         "all",
         "SI-SNR",
@@ -80,11 +82,15 @@ def test_under_the_best_permutation(folders):
         "dB,",
         "SI-SNRi",
         f"{mean[1]:.2f}",
-        "dB,",
+        "dB",
+        "(median",
+        f"{median:.2f}),",
         "4",
         "recordings",
     ]
-    assert result["mean"]["all"] == pytest.approx({"si_snr": mean[0], "improvement": mean[1], "recordings": 4})
+    assert result["mean"]["all"] == pytest.approx(
+        {"si_snr": mean[0], "improvement": mean[1], "median_improvement": median, "recordings": 4}
+    )
 
 
 def test_by_condition_and_without_recordings_of_one_talker(folders, tmp_path):
@@ -126,3 +132,18 @@ def test_references_without_two_talkers_are_an_error_where_asked_for(folders):
     assert measure_data_dir(folders.out, folders.data) is None
     with pytest.raises(DataError, match="no recording could be measured: none has two talkers"):
         measure_data_dir(folders.out, folders.data, folders.data)
+
+
+def test_streams_of_zeros_are_counted_and_not_left_out(folders):
+    soundfile.write(folders.out / "spk1" / "u0.wav", np.zeros(4000), RATE)
+    text = measure_data_dir(folders.out, folders.data)
+    mean = json.loads((folders.out / "si_snr.json").read_text())["mean"]["all"]
+    assert "1 recordings have a stream of zeros" in text and "--float" in text
+    assert mean["recordings"] == 4
+    gains = [folders.expected[key][1].mean() for key in ("u1", "u2", "u3")]
+    assert mean["improvement"] < min(gains) - 10
+    assert mean["median_improvement"] == pytest.approx((sorted(gains)[0] + sorted(gains)[1]) / 2, abs=1e-6)
+
+
+def test_nothing_is_said_of_zeros_where_there_are_none(folders):
+    assert "zeros" not in measure_data_dir(folders.out, folders.data)
