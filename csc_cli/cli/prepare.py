@@ -49,7 +49,7 @@ def synth(
 @prepare.command(
     epilog=options.examples(
         "csc prepare speechocean762 /corpora/speechocean762 data",
-        "csc prepare speechocean762 --dev-speakers 15 /corpora/speechocean762 data",
+        "csc prepare speechocean762 --dev-speakers 24 /corpora/speechocean762 data",
     )
 )
 @options.existing("src")
@@ -63,7 +63,8 @@ def speechocean762(src: Path, data: Path, dev_speakers: float, seed: int) -> Non
     """The corpus speechocean762 (https://www.openslr.org/101), unpacked in SRC.
 
     DATA/test is the corpus's test, DATA/train its train; with --dev-speakers some of train's speakers, drawn by
-    the seed, become DATA/dev instead. The recordings stay where they are and are read at their 16 kHz.
+    the seed and spread evenly over sexes and ages, become DATA/dev instead. The recordings stay where they are and
+    are read at their 16 kHz.
     """
     from csc_cli.corpora.speechocean762 import prepare_speechocean762
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from csc_cli.errors import ConfigError
 from csc_cli.kaldi.datadir import DataDir
-from csc_cli.seeds import derive
+from csc_cli.seeds import derive, generator
 
 PARTS = ("train", "dev", "test")
 
@@ -36,6 +36,28 @@ def split_speakers(speakers: Iterable[str], dev: float, test: float, seed: int) 
         "dev": sorted(order[test_end:held]),
         "test": sorted(order[:test_end]),
     }
+
+
+def draw_evenly(traits: Mapping[str, tuple[str | float, ...]], wanted: float, part: str, seed: int) -> list[str]:
+    """Speakers for `part`, in C order, spread evenly over what `traits` says of them.
+
+    The speakers are put in the order of their traits (alike ones in random order), and every (n / count)-th is
+    taken from a random start on: systematic sampling. Of any run of m of the n, such as the girls from 6 to 8
+    years, m count / n are drawn, rounded up or down.
+
+    Args:
+        traits: speaker -> values to sort by, the coarsest first.
+        wanted: as in `split_speakers`.
+
+    Raises:
+        ConfigError: as `split_speakers`.
+    """
+    count = _count(wanted, len(traits), part)
+    if count >= len(traits):
+        raise ConfigError(f"{len(traits)} speakers are too few for {count} of {part} and one of train; ask for fewer")
+    order = sorted(traits, key=lambda speaker: (traits[speaker], derive(seed, "split speakers", speaker)))
+    start = generator(seed, "split start", part).random()
+    return sorted(order[int((place + start) * len(order) / count)] for place in range(count))
 
 
 def _count(wanted: float, speakers: int, part: str) -> int:

@@ -7,10 +7,11 @@ and formats). Utterance ids are numbers there; here they begin with the speaker'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from csc_cli.corpora.parts import of_speakers, split_speakers, write_parts
+from csc_cli.corpora.parts import draw_evenly, of_speakers, write_parts
 from csc_cli.errors import DataError, some
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.text import read_map
@@ -24,7 +25,8 @@ def prepare_speechocean762(source: Path, data: Path, dev_speakers: float = 0, se
 
     Args:
         source: the corpus's folder, or the one in which it was unpacked.
-        dev_speakers: how many of the train speakers (or what fraction) become dev, drawn by the seed.
+        dev_speakers: how many of the train speakers (or what fraction) become dev, drawn by the seed and spread
+            evenly over sexes and ages where the corpus tells them.
 
     Returns:
         A line a part: speakers, utterances.
@@ -38,10 +40,31 @@ def prepare_speechocean762(source: Path, data: Path, dev_speakers: float = 0, se
     both = sorted(set(parts["train"].spk2utt) & set(parts["test"].spk2utt))
     if both:
         raise DataError(f"{folder}: speakers {some(both)} are in train and in test; unpack the corpus again")
-    split = split_speakers(parts["train"].spk2utt, dev_speakers, 0, seed)
-    if split["dev"]:
-        parts |= {part: of_speakers(parts["train"], split[part]) for part in ("train", "dev")}
+    whole = parts["train"]
+    dev = draw_evenly(_traits(whole), dev_speakers, "dev", seed) if dev_speakers else []
+    if dev:
+        train = set(whole.spk2utt).difference(dev)
+        parts |= {"train": of_speakers(whole, train), "dev": of_speakers(whole, dev)}
     return write_parts(data, parts)
+
+
+def _traits(data: DataDir) -> dict[str, tuple[str, float]]:
+    """Sex and age in years of each speaker; "" and -1 where a table does not tell.
+
+    Raises:
+        DataError: an age is no number.
+    """
+    sexes, ages = (data.extra.get(name, {}) for name in ("spk2gender", "spk2age"))
+    traits = {}
+    for speaker in data.spk2utt:
+        try:
+            age = float(ages.get(speaker, "-1"))
+        except ValueError:
+            age = math.nan
+        if not math.isfinite(age):
+            raise DataError(f"{data.path / 'spk2age'}: the age of '{speaker}' is no number: '{ages[speaker]}'; mend it")
+        traits[speaker] = (sexes.get(speaker, ""), age)
+    return traits
 
 
 def _find(source: Path) -> Path:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csc_cli.corpora.parts import of_speakers, split_speakers, write_parts
+from csc_cli.corpora.parts import draw_evenly, of_speakers, split_speakers, write_parts
 from csc_cli.errors import ConfigError
 from csc_cli.kaldi.datadir import DataDir, Utterance
 
@@ -38,6 +38,42 @@ def test_a_new_speaker_moves_few_others():
     before = split_speakers(map(str, range(100)), 0, 20, 0)
     after = split_speakers(map(str, range(101)), 0, 20, 0)
     assert len(set(before["test"]) & set(after["test"])) >= 19
+
+
+TRAITS = st.dictionaries(
+    st.text(min_size=1, max_size=5), st.tuples(st.sampled_from("fm"), st.sampled_from([6, 7, 8, 20, 33])), min_size=2
+)
+
+
+@settings(deadline=None)
+@given(TRAITS, st.data(), st.integers(0, 5))
+def test_an_even_draw_has_its_share_of_every_run(traits, data, seed):
+    count = data.draw(st.integers(0, len(traits) - 1))
+    drawn = draw_evenly(traits, count, "dev", seed)
+    assert len(set(drawn)) == count and drawn == sorted(drawn)
+    assert drawn == draw_evenly(dict(reversed(traits.items())), count, "dev", seed)
+    values = sorted(set(traits.values()))
+    for first in range(len(values)):
+        for last in range(first, len(values)):
+            run = {name for name, value in traits.items() if values[first] <= value <= values[last]}
+            assert abs(len(run & set(drawn)) - len(run) * count / len(traits)) < 1
+
+
+def test_an_even_draw_gives_each_speaker_the_same_chance():
+    traits = {str(number): ("fm"[number % 2], number // 8) for number in range(24)}
+    times = dict.fromkeys(traits, 0)
+    for seed in range(600):
+        for name in draw_evenly(traits, 6, "dev", seed):
+            times[name] += 1
+    # 150 expected of each; its standard deviation is at most 11.
+    assert max(abs(time - 150) for time in times.values()) < 50
+
+
+def test_an_even_draw_leaves_one_for_train():
+    with pytest.raises(ConfigError, match="2 speakers are too few for 2 of dev and one of train"):
+        draw_evenly({"a": (), "b": ()}, 2, "dev", 0)
+    with pytest.raises(ConfigError, match="whole number"):
+        draw_evenly({"a": (), "b": ()}, 1.5, "dev", 0)
 
 
 @pytest.mark.parametrize(

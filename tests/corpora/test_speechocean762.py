@@ -60,6 +60,19 @@ def test_dev_is_taken_from_train(corpus, tmp_path):
     assert test == set(SPEAKERS["test"])
 
 
+def test_an_age_that_is_no_number_is_named(corpus, tmp_path):
+    (corpus / "train" / "spk2age").write_text("0001\tten\n0005\t7\n0006\t8\n9000\t9\n")
+    with pytest.raises(DataError, match=r"train/spk2age: the age of '0001' is no number: 'ten'"):
+        prepare_speechocean762(corpus, tmp_path / "out", dev_speakers=1)
+
+
+def test_dev_without_tables_of_speakers(corpus, tmp_path):
+    (corpus / "train" / "spk2age").unlink()
+    (corpus / "train" / "spk2gender").unlink()
+    prepare_speechocean762(corpus, tmp_path / "out", dev_speakers=0.5)
+    assert len(DataDir.load(tmp_path / "out" / "dev").spk2utt) == 2
+
+
 def test_without_other_tables(corpus, tmp_path):
     for name in ("text", "spk2age", "spk2gender", "spk2utt"):
         (corpus / "train" / name).unlink()
@@ -99,6 +112,24 @@ def test_speakers_of_both_parts_are_refused(corpus, tmp_path):
         table.write_text("".join(sorted([first, *table.read_text().splitlines(keepends=True)])))
     with pytest.raises(DataError, match="speakers 0001 are in train and in test"):
         prepare_speechocean762(corpus, tmp_path / "out")
+
+
+def test_dev_of_the_shared_part_has_its_share_of_sexes_and_ages(shared, tmp_path):
+    prepare_speechocean762(shared / "corpora" / "speechocean762", tmp_path, dev_speakers=24)
+    train, dev = (DataDir.load(tmp_path / part) for part in ("train", "dev"))
+    assert (len(train.spk2utt), len(dev.spk2utt)) == (86, 24)
+    assert train.extra["spk2age"].keys() == set(train.spk2utt) and dev.extra["spk2age"].keys() == set(dev.spk2utt)
+
+    def count(data, sex, low, high):
+        return sum(
+            data.extra["spk2gender"][speaker] == sex and low <= int(age) < high
+            for speaker, age in data.extra["spk2age"].items()
+        )
+
+    for sex in "fm":
+        for low, high in ((0, 12), (12, 18), (18, 99), (0, 99)):
+            both = count(dev, sex, low, high) + count(train, sex, low, high)
+            assert abs(count(dev, sex, low, high) - both * 24 / 110) < 1
 
 
 def test_shared_part(shared, tmp_path):
