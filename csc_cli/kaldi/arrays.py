@@ -1,97 +1,112 @@
-"""One Kaldi vector or matrix in a stream of bytes; kaldiio reads what is compressed.
+"""One Kaldi vector or matrix in a stream of bytes, binary or text, plain or compressed.
 
-Entries that kaldiio would unpickle (`PKL`) are refused, and no size in a header is believed
-before the bytes are there.
+kaldiio is not asked to read here: it unpickles what begins with `PKL`, believes a size before the bytes are
+there, and takes text without a point for whole numbers. What is written it reads bit for bit.
 """
 
 from __future__ import annotations
 
-import io
 import struct
 from typing import IO, Any
 
 import numpy as np
 
 from csc_cli.errors import DataError
+from csc_cli.kaldi import compression
 
-# Type and axes of what is stored plainly; bytes a value of what is compressed.
+# Type and axes of what is stored plainly.
 PLAIN: dict[bytes, tuple[np.dtype[Any], int]] = {
     b"FV ": (np.dtype("<f4"), 1),
     b"DV ": (np.dtype("<f8"), 1),
     b"FM ": (np.dtype("<f4"), 2),
     b"DM ": (np.dtype("<f8"), 2),
 }
-COMPRESSED = {b"CM ": 1, b"CM2 ": 2, b"CM3 ": 1}
-INT = struct.Struct("<bi")
+TAGS = {(dtype, axes): tag for tag, (dtype, axes) in PLAIN.items()}
+COMPRESSED = (b"CM ", b"CM2 ", b"CM3 ")
+# How the headers end: the number of bytes of a size (4), then the size; twice for a matrix.
+SIZE = struct.Struct("<bi")
+SIZES = struct.Struct("<bibi")
 PIECE = 1 << 24
+# What else may stand in an archive, and why it is not read.
+OTHERS = (
+    (b"PKL", "a pickle, which could run code"),
+    (b"RIFF", "audio"),
+    (b"fLaC", "audio"),
+    (b"AUDIO", "audio"),
+    (b"NPY", "an array of numpy's, which Kaldi does not know"),
+)
 
 
-def read_array(stream: IO[bytes]) -> np.ndarray:
+def read_array(stream: IO[bytes], text_dtype: type[np.floating] = np.float32) -> np.ndarray:
     """The array at the stream's position: binary or text, vector (D,) or matrix (N, D).
 
     Returns:
-        float32 or float64 as stored; text is read as float32. Not writable where it is a view.
+        float32 or float64 as stored; text, which does not say, as `text_dtype`. Not writable where it is a view.
 
     Raises:
-        DataError: truncated, damaged, or no array (audio, a pickle, a token).
+        DataError: truncated, damaged, or no array (audio, a pickle, a token, whole numbers).
     """
     start = stream.read(2)
     if start == b"\0B":
-        return _read_binary(stream)
-    if start[:1] in (b" ", b"["):
-        return _read_text(start + stream.readline(), stream)
+        return read_binary(stream)
+    if start[:1] in (b" ", b"[", b"\t"):
+        return _read_text(start + stream.readline(), stream, text_dtype)
     if not start:
         raise DataError("ends before its value; write the archive again")
-    kind = start + stream.read(3)
-    for tag, what in ((b"PKL", "a pickle, which could run code"), (b"RIFF", "audio"), (b"fLaC", "audio")):
-        if kind.startswith(tag):
-            raise DataError(f"holds {what}, not a vector or matrix; csc does not read it")
-    raise DataError("holds neither a binary nor a text vector or matrix; check that the offset and the file are right")
+    raise _stranger(start + stream.read(3))
 
 
-def _read_binary(stream: IO[bytes]) -> np.ndarray:
+def _stranger(start: bytes) -> DataError:
+    for tag, what in OTHERS:
+        if start.startswith(tag):
+            return DataError(f"holds {what}, not a vector or matrix; csc does not read it")
+    if start.startswith(b"\x1f\x8b"):
+        return DataError("is compressed by gzip; write 'gunzip -c FILE |' in place of FILE")
+    return DataError("holds neither a binary nor a text vector or matrix; check that the offset and the file are right")
+
+
+def read_binary(stream: IO[bytes]) -> np.ndarray:
+    """As `read_array`, after the `\\0B` that says binary (within Kaldi's objects it stands only once)."""
     kind = stream.read(3)
     if kind in PLAIN:
         dtype, axes = PLAIN[kind]
-        rows = _read_int(stream)
+        rows = read_size(stream)
         if axes == 1:
-            return np.frombuffer(_read_exactly(stream, rows * dtype.itemsize), dtype)
-        columns = _read_int(stream)
-        return np.frombuffer(_read_exactly(stream, rows * columns * dtype.itemsize), dtype).reshape(rows, columns)
+            return np.frombuffer(read_exactly(stream, rows * dtype.itemsize), dtype)
+        columns = read_size(stream)
+        return np.frombuffer(read_exactly(stream, rows * columns * dtype.itemsize), dtype).reshape(rows, columns)
     name = kind if kind.endswith(b" ") else kind + stream.read(1)
     if name in COMPRESSED:
         return _read_compressed(stream, name)
+    if kind[:1] == b"\4":
+        raise DataError("holds whole numbers, not a vector or matrix; give a table of vectors or matrices")
     raise DataError(
         f"the type {name.strip()!r} is no vector or matrix of Kaldi's; check that file and offset are right"
     )
 
 
-def _read_compressed(stream: IO[bytes], name: bytes) -> np.ndarray:
-    import kaldiio
-
-    header = _read_exactly(stream, 16)
-    _, _, rows, columns = struct.unpack("<ffii", header)
+def _read_compressed(stream: IO[bytes], form: bytes) -> np.ndarray:
+    header = read_exactly(stream, compression.HEADER.size)
+    _, _, rows, columns = compression.HEADER.unpack(header)
     if rows < 0 or columns < 0:
         raise DataError(f"a size of {rows} x {columns}; the archive is damaged")
-    size = rows * columns * COMPRESSED[name] + (8 * columns if name == b"CM " else 0)
-    data = b"\0B" + name + header + _read_exactly(stream, size)
-    return kaldiio.matio.read_kaldi(io.BytesIO(data))
+    return compression.decompress(form, header, read_exactly(stream, compression.body_size(form, rows, columns)))
 
 
-def _read_int(stream: IO[bytes]) -> int:
+def read_size(stream: IO[bytes]) -> int:
     """A size, not negative: Kaldi writes the number of its bytes (4), then the number."""
-    size, value = INT.unpack(_read_exactly(stream, INT.size))
+    size, value = SIZE.unpack(read_exactly(stream, SIZE.size))
     if size != 4 or value < 0:
         raise DataError(f"a size of {value}; the archive is damaged")
     return int(value)
 
 
-def _read_exactly(stream: IO[bytes], size: int) -> bytes:
+def read_exactly(stream: IO[bytes], size: int) -> bytes:
+    """`size` bytes; no more memory than the bytes that are there, whatever a damaged header asks for."""
     data = stream.read(min(size, PIECE))
     if size > PIECE:
-        # In pieces, so that a damaged header cannot make us allocate what is not there.
         pieces = [data]
-        while data and size > len(pieces) * PIECE:
+        while data and size > (len(pieces)) * PIECE:
             data = stream.read(min(size - len(pieces) * PIECE, PIECE))
             pieces.append(data)
         data = b"".join(pieces)
@@ -100,44 +115,73 @@ def _read_exactly(stream: IO[bytes], size: int) -> bytes:
     return data
 
 
-def _read_text(line: bytes, stream: IO[bytes]) -> np.ndarray:
-    rows = [line]
-    while b"]" not in rows[-1]:
-        rows.append(stream.readline())
-        if not rows[-1]:
+def _read_text(line: bytes, stream: IO[bytes], dtype: type[np.floating]) -> np.ndarray:
+    lines = [line]
+    while b"]" not in lines[-1]:
+        lines.append(stream.readline())
+        if not lines[-1]:
             raise DataError("truncated: no ']'; write the archive again")
-    head, bracket, rows[0] = rows[0].partition(b"[")
-    rows[-1], _, rest = rows[-1].partition(b"]")
+    head, bracket, lines[0] = lines[0].partition(b"[")
+    lines[-1], _, rest = lines[-1].partition(b"]")
     if head.strip() or not bracket or rest.strip():
         raise DataError("is no text vector or matrix, such as '[ 1.5 2 ]'; correct the line")
+    return parse_text(b"\n".join(lines), dtype)
+
+
+def parse_text(text: bytes, dtype: type[np.floating] = np.float32) -> np.ndarray:
+    """What stands between the brackets: one line is a vector, lines (or `;`) are the rows of a matrix."""
+    lines = text.replace(b";", b"\n").split(b"\n")
     try:
-        values = [np.array(row.split(), dtype=np.float32) for row in rows]
+        rows = [np.array(line.split(), dtype=dtype) for line in lines]
     except ValueError as error:
         raise DataError(f"{error}; correct the line") from None
+    if b"_" in text:  # Python's own way to group digits
+        raise DataError("could not convert numbers with '_'; correct the line")
     if len(rows) == 1:
-        return values[0]
-    values = [row for row in values if len(row)]
-    if len({len(row) for row in values}) > 1:
+        return rows[0]
+    rows = [row for row in rows if len(row)]
+    if len({len(row) for row in rows}) > 1:
         raise DataError("rows of unequal length; correct the matrix")
-    return np.stack(values) if values else np.zeros((0, 0), dtype=np.float32)
+    return np.stack(rows) if rows else np.zeros((0, 0), dtype=dtype)
 
 
-def write_array(stream: IO[bytes], array: np.ndarray, text: bool = False) -> int:
-    """Write one vector or matrix (float32 or float64) as Kaldi does; returns the bytes written."""
-    if not text:
-        import kaldiio
+def write_array(stream: IO[bytes], array: np.ndarray, text: bool = False, method: int = 0) -> int:
+    """Write one vector or matrix (float32 or float64) as Kaldi does; returns the bytes written.
 
-        return kaldiio.matio.write_array(stream, array)
-    rows = [" ".join(map(_number, row)) for row in np.atleast_2d(array)]
-    if array.ndim == 1:
-        data = f" [ {rows[0]} ]\n".encode()
-    else:
-        data = (" [" + "".join(f"\n  {row} " for row in rows) + "]\n").encode()
+    Args:
+        text: the shortest numbers that read back the same.
+        method: Kaldi's compression method 1 to 7, for a binary matrix that is not empty; 0: none.
+
+    Raises:
+        DataError: a matrix that the method cannot compress, or an array of 2^31 rows or columns.
+    """
+    data = text_of(array) if text else b"\0B" + binary_of(array, method)
     stream.write(data)
     return len(data)
+
+
+def binary_of(array: np.ndarray, method: int = 0) -> bytes:
+    """The array's binary form, without the `\\0B` before it; see `write_array`."""
+    if array.ndim == 2 and method and array.size:
+        return compression.compress(array, method)
+    dtype = np.dtype("<f8" if array.dtype == np.float64 else "<f4")
+    sizes = [part for size in array.shape for part in (4, size)]
+    try:
+        header = TAGS[dtype, array.ndim] + (SIZE if array.ndim == 1 else SIZES).pack(*sizes)
+    except struct.error:
+        raise DataError(f"has shape {array.shape}; Kaldi's sizes end at 2147483647") from None
+    return header + np.asarray(array, dtype).tobytes()
+
+
+def text_of(array: np.ndarray) -> bytes:
+    """The array's text form, with the blank before it and the line end after it."""
+    rows = [" ".join(map(_number, row)) for row in np.atleast_2d(array)]
+    if array.ndim == 1:
+        return f" [ {rows[0]} ]\n".encode()
+    return (" [" + "".join(f"\n  {row} " for row in rows) + "]\n").encode()
 
 
 def _number(value: np.floating) -> str:
     """The shortest text that reads back the same; with a point, without which kaldiio takes it for an integer."""
     text = str(value)
-    return text if "." in text else text.replace("e", ".0e")
+    return text if "." in text or "n" in text else text.replace("e", ".0e")

@@ -3,75 +3,105 @@
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from os.path import exists
 from typing import IO
 
 from csc_cli.errors import DataError
 from csc_cli.files import open_atomic
+from csc_cli.kaldi.pipes import BUFFER, input_of, output_of
 
 READ_OPTIONS = {"o", "no", "s", "ns", "cs", "ncs", "t", "b", "bg", "p", "np"}
 WRITE_OPTIONS = {"t", "b", "f", "nf", "p", "np"}
-# What a command ends with (from the shell, by itself) when nobody reads the rest of its output.
-UNREAD = (128 + signal.SIGPIPE, -signal.SIGPIPE)
+SEPARATORS = re.compile(r"[,\s]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Rspecifier:
-    """`scp:FILE` or `ark:FILE`, what to read a table from; `p` asks to skip what cannot be read.
+    """`scp:FILE` or `ark:FILE`, what to read a table from.
 
-    The other options (`o`, `s`, `cs`, `t`, ...) only help Kaldi to save memory and are accepted.
+    `permissive` (p): leave out what cannot be read. `sorted` (s): the keys ascend as bytes; `called_sorted` (cs):
+    and so do the keys asked for; both matter to random access alone (`access.open_table`). The other options
+    (`o`, `t`, `b`, `bg` and the opposites of all) need no action here.
 
     >>> Rspecifier.parse("scp,p:data/feats.scp")
-    Rspecifier(kind='scp', rxfilename='data/feats.scp', permissive=True)
+    Rspecifier(kind='scp', rxfilename='data/feats.scp', permissive=True, sorted=False, called_sorted=False)
     """
 
     kind: str
     rxfilename: str
     permissive: bool = False
+    sorted: bool = False
+    called_sorted: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Rspecifier:
         """Raises DataError where `text` is no rspecifier."""
         kinds, colon, name = text.partition(":")
-        options = kinds.split(",")
+        options = SEPARATORS.split(kinds)
         kind = [option for option in options if option in ("ark", "scp")]
-        if not colon or len(kind) != 1 or not name.strip() or set(options) - READ_OPTIONS - {kind[0]}:
+        name = name.strip()
+        if not colon or len(kind) != 1 or not name or set(options) - READ_OPTIONS - {kind[0]}:
             raise DataError(f"'{text}' is no rspecifier; {_advice(text)}")
-        return cls(kind[0], name.strip(), "p" in options)
+        if name.startswith("|"):
+            raise DataError(f"'{text}' would write to a command, not read; write '{kind[0]}:COMMAND |'")
+        return cls(kind[0], name, _last(options, "p"), _last(options, "s"), _last(options, "cs"))
 
 
 @dataclass(frozen=True, slots=True)
 class Wspecifier:
-    """`ark:FILE`, `ark,t:FILE` (text) or `ark,scp:FILE,FILE`, what to write a table to.
+    """`ark:FILE`, `ark,t:FILE` (text), `ark,scp:FILE,FILE`, or `scp:FILE`, what to write a table to.
+
+    With `scp:FILE` alone, FILE is there already and says to which file each key goes (`ark` is then empty);
+    `permissive` (p) leaves out keys that it has not. `flush` (f): each value is passed on at once.
 
     >>> Wspecifier.parse("ark,scp:a.ark,a.scp")
-    Wspecifier(ark='a.ark', scp='a.scp', text=False)
+    Wspecifier(ark='a.ark', scp='a.scp', text=False, flush=False, permissive=False)
     """
 
     ark: str
     scp: str | None = None
     text: bool = False
+    flush: bool = False
+    permissive: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Wspecifier:
         """Raises DataError where `text` is no wspecifier."""
         kinds, _, names = text.partition(":")
-        options = kinds.split(",")
-        if "ark" not in options or not names or set(options) - WRITE_OPTIONS - {"ark", "scp"}:
+        options = SEPARATORS.split(kinds)
+        names = names.strip()
+        kind = [option for option in options if option in ("ark", "scp")]
+        if not kind or len(set(kind)) < len(kind) or not names or set(options) - WRITE_OPTIONS - set(kind):
             raise DataError(f"'{text}' is no wspecifier; write ark:FILE, ark,t:FILE or ark,scp:FILE.ark,FILE.scp")
-        if "scp" not in options:
-            return cls(names, None, "t" in options)
-        ark, _, scp = names.partition(",")
-        if not ark or not scp or options.index("ark") > options.index("scp"):
+        flags = _last(options, "t", "b"), _last(options, "f"), _last(options, "p")
+        if kind == ["ark"]:
+            return cls(_writable(names, text), None, *flags)
+        if kind == ["scp"]:
+            return cls("", names, *flags)
+        ark, _, scp = (part.strip() for part in names.partition(","))
+        if not ark or not scp or kind != ["ark", "scp"]:
             raise DataError(f"'{text}' must name an ark, then an scp; write ark,scp:FILE.ark,FILE.scp")
         if ark == "-" or is_pipe(ark):
             raise DataError(f"'{text}': an scp needs the ark to be a file; write 'ark:{ark}' alone")
-        return cls(ark, scp, "t" in options)
+        return cls(_writable(ark, text), _writable(scp, text), *flags)
+
+
+def _last(options: list[str], option: str, opposite: str = "") -> bool:
+    """Whether `option` comes after its opposite (`n` and its name, if nothing is said)."""
+    said = [name for name in options if name in (option, opposite or f"n{option}")]
+    return bool(said) and said[-1] == option
+
+
+def _writable(name: str, text: str) -> str:
+    if name.endswith("|"):
+        raise DataError(f"'{text}' would read from a command, not write; write 'ark:| COMMAND'")
+    if re.search(r":\d+$", name):
+        raise DataError(f"'{text}': a name that ends in ':' and a number is read as an offset; take another name")
+    return name
 
 
 def _advice(text: str) -> str:
@@ -93,50 +123,43 @@ def split_offset(name: str) -> tuple[str, int, str | None]:
     """
     span = re.search(r"\[([\d:,]+)\]$", name) if name.endswith("]") else None
     path, _, offset = (name[: span.start()] if span else name).rpartition(":")
-    if path and offset.isdecimal():
+    # More than 18 digits are no offset, and nothing that a file could be asked for.
+    if path and offset.isascii() and offset.isdigit() and len(offset) < 19:
         return path, int(offset), span and span[1]
     return name[: span.start()] if span else name, 0, span and span[1]
 
 
 @contextmanager
 def open_input(name: str) -> Iterator[IO[bytes]]:
-    """The bytes of a file, of a command's output (`COMMAND |`), or of standard input (`-`).
+    """The bytes of a file (from `FILE:OFFSET` on), of a command's output (`COMMAND |`), or of standard input (`-`).
 
     Raises:
         DataError: the file cannot be read, or the command fails.
     """
     if name == "-":
         yield sys.stdin.buffer
-    elif is_pipe(name):
-        with _output_of(name.removesuffix("|").strip()) as stream:
+    elif name.endswith("|"):
+        with output_of(name.removesuffix("|").strip()) as stream:
             yield stream
     else:
-        try:
-            with open(name, "rb") as stream:
-                yield stream
-        except OSError as error:
-            raise DataError(f"{name}: cannot be read: {error.strerror}; correct the path") from error
-
-
-@contextmanager
-def _output_of(command: str) -> Iterator[IO[bytes]]:
-    with subprocess.Popen(command, shell=True, stdout=subprocess.PIPE, bufsize=-1) as process:
-        stream: IO[bytes] = process.stdout  # type: ignore[assignment]
-        try:
+        with open_file(name) as stream:
             yield stream
-        except DataError:
-            # What is wrong with the data may come of the command's failure; then that is the news.
-            stream.close()
-            if process.wait() not in (0, *UNREAD):
-                raise _failed(command, process.returncode) from None
-            raise
-        stream.close()
-        if process.wait() not in (0, *UNREAD):
-            raise _failed(command, process.returncode)
 
 
-def _failed(command: str, status: int) -> DataError:
-    return DataError(f"'{command}' ended with status {status}; run it by itself to see why")
+def open_file(name: str) -> IO[bytes]:
+    """A file for reading, at its OFFSET where `name` says one. Errors as `open_input`."""
+    try:
+        path, offset, _ = split_offset(name)
+        if exists(name) or not offset:
+            path, offset = name, 0
+        stream = open(path, "rb", BUFFER)  # noqa: SIM115
+        if offset:
+            stream.seek(offset)
+        return stream
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read: {error.strerror}; correct the path") from error
+    except ValueError as error:  # a NUL within the name
+        raise DataError(f"{name!r}: cannot be read: {error}; correct the path") from error
 
 
 @contextmanager
@@ -144,44 +167,27 @@ def open_output(name: str) -> Iterator[IO[bytes]]:
     """Write to a file (whole or absent), to a command's input (`| COMMAND`), or to standard output (`-`).
 
     Raises:
-        DataError: the file cannot be written, or the command fails.
+        DataError: the file or standard output cannot be written, or the command fails.
     """
-    if name == "-":
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-    elif is_pipe(name):
-        with _input_of(name.removeprefix("|").strip()) as stream:
+    if "\0" in name:
+        raise DataError(f"{name!r}: cannot be written: a NUL within the name; correct the path")
+    if name.startswith("|"):
+        with input_of(name.removeprefix("|").strip()) as stream:
             yield stream
-    else:
-        try:
+        return
+    try:
+        if name == "-":
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+        else:
             with open_atomic(name, "wb") as stream:
                 yield stream
-        except OSError as error:
-            raise unwritable(name, error) from error
+    except BrokenPipeError:
+        raise  # whoever reads our output has enough of it: nothing that a user could mend
+    except OSError as error:
+        raise unwritable("standard output" if name == "-" else name, error) from error
 
 
 def unwritable(name: object, error: OSError) -> DataError:
     """The error to raise where the system refuses to write the file `name`."""
     return DataError(f"{name}: cannot be written: {error.strerror}; free space or write to another place")
-
-
-@contextmanager
-def _input_of(command: str) -> Iterator[IO[bytes]]:
-    process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE)
-    stream: IO[bytes] = process.stdin  # type: ignore[assignment]
-    try:
-        yield stream
-        stream.close()
-    except BrokenPipeError:
-        raise DataError(f"'{command}' ended before it had read everything; run it by itself to see why") from None
-    finally:
-        _close(stream)
-        process.wait()
-    if process.returncode:
-        raise _failed(command, process.returncode)
-
-
-def _close(stream: IO[bytes]) -> None:
-    """Close a pipe of which the other end may be gone."""
-    with suppress(BrokenPipeError):
-        stream.close()

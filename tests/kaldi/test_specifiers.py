@@ -17,7 +17,9 @@ from csc_cli.kaldi.specifiers import Rspecifier, Wspecifier, open_input, open_ou
         ("scp:a.scp", Rspecifier("scp", "a.scp")),
         ("ark:-", Rspecifier("ark", "-")),
         ("ark,t:a.txt", Rspecifier("ark", "a.txt")),
-        ("ark,s,cs:gunzip -c a.ark.gz |", Rspecifier("ark", "gunzip -c a.ark.gz |")),
+        ("ark,s,cs:gunzip -c a.ark.gz |", Rspecifier("ark", "gunzip -c a.ark.gz |", sorted=True, called_sorted=True)),
+        ("s, ns, o, bg, ark:a.ark", Rspecifier("ark", "a.ark")),
+        ("scp,np,p:a.scp", Rspecifier("scp", "a.scp", permissive=True)),
         ("scp,p:a:b.scp", Rspecifier("scp", "a:b.scp", permissive=True)),
     ],
 )
@@ -25,9 +27,11 @@ def test_rspecifiers(text: str, parsed: Rspecifier) -> None:
     assert Rspecifier.parse(text) == parsed
 
 
-@pytest.mark.parametrize("text", ["a.scp", "", "scp:", "ark,scp:a,b", "zip:a", "ark,q:a", "t:a", "/a/b:c.ark"])
+@pytest.mark.parametrize(
+    "text", ["a.scp", "", "scp:", "ark,scp:a,b", "zip:a", "ark,q:a", "t:a", "/a/b:c.ark", "ark:| x"]
+)
 def test_what_is_no_rspecifier_is_refused_with_advice(text: str) -> None:
-    with pytest.raises(DataError, match=f"'{re.escape(text)}' is no rspecifier; write (scp|ark):"):
+    with pytest.raises(DataError, match=f"'{re.escape(text)}' (is no rspecifier|would write).*; write '?(scp|ark):"):
         Rspecifier.parse(text)
 
 
@@ -39,6 +43,9 @@ def test_what_is_no_rspecifier_is_refused_with_advice(text: str) -> None:
         ("t,ark:| gzip > a.gz", Wspecifier("| gzip > a.gz", None, True)),
         ("ark,scp:x/a.ark,x/a.scp", Wspecifier("x/a.ark", "x/a.scp")),
         ("ark,scp,t:a.ark,a.scp", Wspecifier("a.ark", "a.scp", True)),
+        ("ark,t,b:a.ark", Wspecifier("a.ark")),
+        ("ark,f:-", Wspecifier("-", flush=True)),
+        ("scp,p:a.scp", Wspecifier("", "a.scp", permissive=True)),
     ],
 )
 def test_wspecifiers(text: str, parsed: Wspecifier) -> None:
@@ -46,10 +53,11 @@ def test_wspecifiers(text: str, parsed: Wspecifier) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a.ark", "scp:a.scp", "ark:", "ark,scp:a.ark", "scp,ark:a.scp,a.ark", "ark,scp:-,a.scp", "ark,x:a"]
+    "text",
+    ["a.ark", "ark:", "ark,scp:a.ark", "scp,ark:a.scp,a.ark", "ark,scp:-,a.scp", "ark,x:a", "ark,ark:a", "ark:x |"],
 )
 def test_what_is_no_wspecifier_is_refused(text: str) -> None:
-    with pytest.raises(DataError, match="write "):
+    with pytest.raises(DataError, match="; write "):
         Wspecifier.parse(text)
 
 
@@ -57,6 +65,25 @@ def test_offsets() -> None:
     assert split_offset("/a b/c.ark:123") == ("/a b/c.ark", 123, None)
     assert split_offset("c.ark:123[0:9,2:3]") == ("c.ark", 123, "0:9,2:3")
     assert split_offset("C:c.ark") == ("C:c.ark", 0, None)
+    assert split_offset("c.ark:" + "9" * 30) == ("c.ark:" + "9" * 30, 0, None)
+    assert split_offset("c.ark:\u0663") == ("c.ark:\u0663", 0, None)  # a digit, but none of Kaldi's
+
+
+def test_a_file_from_an_offset_on(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"0123456789")
+    with open_input(f"{tmp_path}/a:7") as stream:
+        assert stream.read() == b"789"
+    (tmp_path / "a:7").write_bytes(b"a file of that name")
+    with open_input(f"{tmp_path}/a:7") as stream:
+        assert stream.read() == b"a file of that name"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\0b:5", "a\0b |", "x" * 5000])
+def test_names_that_the_system_refuses(name: str) -> None:
+    with pytest.raises(DataError, match="cannot be r"), open_input(name) as stream:
+        stream.read()
+    with pytest.raises(DataError, match="cannot be written"), open_output(name):
+        pass
 
 
 def test_pipes_in_and_out(tmp_path: Path) -> None:
@@ -81,7 +108,7 @@ def test_a_failing_command_is_an_error(tmp_path: Path) -> None:
         raise DataError("truncated")
     with pytest.raises(DataError, match="status 4"), open_output("| cat > /dev/null; exit 4") as s:
         s.write(b"x")
-    with pytest.raises(DataError, match="ended before it had read"), open_output("| exec true") as s:
+    with pytest.raises(DataError, match="ended with status 0 before it had read"), open_output("| exec true") as s:
         for _ in range(1000):
             s.write(b"x" * 10000)
 
