@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from csc_cli.errors import ConfigError
 from csc_cli.nn.chunks import chunk_count, join, split
@@ -35,11 +36,16 @@ class EncoderConfig:
     speaker_blocks: int = 1
     speaker_input: Literal["masked", "trunk"] = "masked"  # masked spectrum beside the trunk, or the trunk alone
     speaker_mean_removed: bool = True  # take each bin's mean over the recording from the log masked spectrum
+    # Features of a frame whose mean and deviation over a segment are pooled (statistics pooling, as x-vectors have
+    # it: Snyder et al. 2018, sec. 2.1); 0: the mean of the D features alone.
+    speaker_statistics: int = 0
     embedding: int = 128  # E
 
     def __post_init__(self) -> None:
         if self.streams < 1:
             raise ConfigError(f"streams={self.streams}: must be at least 1")
+        if self.speaker_statistics < 0:
+            raise ConfigError(f"speaker_statistics={self.speaker_statistics}: must be at least 0")
         if self.trunk_blocks < 1 or min(self.separation_blocks, self.speaker_blocks) < 0:
             raise ConfigError("trunk_blocks must be at least 1, the heads' blocks at least 0")
 
@@ -86,8 +92,11 @@ class SeparativeEncoder(nn.Module):
         self.speaker_in = nn.Linear(bins + d, d) if masked else nn.Linear(d, config.streams * d)
         self.speaker_norm = nn.LayerNorm(d)
         self.speaker = blocks(galr, config.speaker_blocks, config.trunk_blocks)
-        self.standardise = Standardise(d)
-        self.speaker_out = nn.Linear(d, config.embedding)
+        if config.speaker_statistics:
+            self.speaker_wide = nn.Linear(d, config.speaker_statistics)
+        pooled = 2 * config.speaker_statistics or d
+        self.standardise = Standardise(pooled)
+        self.speaker_out = nn.Linear(pooled, config.embedding)
 
     def forward(self, mixture: Tensor, lengths: Tensor, guide: Guide | None = None) -> Encoded:
         """mixture (B, T) samples, lengths (B,) samples that are real; the rest is ignored.
@@ -164,10 +173,20 @@ class SeparativeEncoder(nn.Module):
         x = self.speaker_norm(x).flatten(0, 1) * frame_mask
         for block in self.speaker:
             x = block(x, frame_mask)
-        x = masked_mean(x.float(), frame_mask, 2).unflatten(0, masks.shape[:2])  # (B, C, S, D)
+        x = self.pool(x, frame_mask).unflatten(0, masks.shape[:2])  # (B, C, S, pooled features)
         segment_mask = framed.frame_mask.any(2)[:, None]  # (B, 1, S, 1)
         segments = self.speaker_out(self.standardise(x, segment_mask)).float() * segment_mask
         return segments, masked_mean(segments, segment_mask, 2)
+
+
+    def pool(self, x: Tensor, frame_mask: Tensor) -> Tensor:
+        """Frames to segments: (B C, S, K, D), (B C, S, K, 1) -> (B C, S, pooled features)."""
+        if not self.config.speaker_statistics:
+            return masked_mean(x.float(), frame_mask, 2)
+        x = functional.relu(self.speaker_wide(x)).float()
+        mean = masked_mean(x, frame_mask, 2)
+        variance = masked_mean(x.square(), frame_mask, 2) - mean.square()
+        return torch.cat([mean, variance.clamp(min=1e-4).sqrt()], -1)
 
 
 class Standardise(nn.Module):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
@@ -171,3 +174,18 @@ def test_shortest_recording_is_one_window() -> None:
     with torch.no_grad():
         encoded = encoder(speech(1, 64), torch.tensor([64]))
     assert all(torch.isfinite(part).all() for part in encoded if part.is_floating_point())
+
+
+def test_statistics_of_a_segment_are_those_of_its_real_frames() -> None:
+    config = make().config
+    encoder = SeparativeEncoder(replace(config, speaker_statistics=5)).eval()
+    x = torch.randn(2, 3, 10, 8, generator=torch.Generator().manual_seed(4))
+    mask = (torch.arange(30).reshape(3, 10) < 24)[None, :, :, None].expand(2, -1, -1, 1)
+    with torch.no_grad():
+        pooled = encoder.pool(x, mask).double()
+        wide = encoder.speaker_wide(x).double().clamp(min=0)
+    for item in range(2):
+        for segment, frames in enumerate((10, 10, 4)):
+            real = wide[item, segment, :frames].numpy()
+            expected = np.concatenate([real.mean(0), np.maximum(real.std(0), 1e-2)])
+            np.testing.assert_allclose(pooled[item, segment].numpy(), expected, atol=1e-4)
