@@ -178,7 +178,6 @@ class SeparativeEncoder(nn.Module):
         segments = self.speaker_out(self.standardise(x, segment_mask)).float() * segment_mask
         return segments, masked_mean(segments, segment_mask, 2)
 
-
     def pool(self, x: Tensor, frame_mask: Tensor) -> Tensor:
         """Frames to segments: (B C, S, K, D), (B C, S, K, 1) -> (B C, S, pooled features)."""
         if not self.config.speaker_statistics:
