@@ -13,7 +13,7 @@ from csc_cli.errors import CscError, at, nearest
 # name -> where it lives; the order is the order of a pipeline.
 COMMANDS = {
     "prepare": "csc_cli.cli.prepare:prepare",
-    "data": "csc_cli.cli.data:data",
+    "data": "csc_cli.cli.data.group:data",
     "simulate": "csc_cli.cli.simulate:simulate",
     "trials": "csc_cli.cli.trials:trials",
     "train": "csc_cli.cli.train:train",

@@ -42,3 +42,8 @@ batch_seconds = click.option(
     "--batch-seconds", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,
     help="Seconds of audio that the network takes at a time; more suits a GPU.",
 )  # fmt: skip
+
+
+def listed(name: str, **kwargs: Any) -> Any:
+    """An option that names a file with a list of ids."""
+    return click.option(name, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", **kwargs)

@@ -10,7 +10,8 @@ from csc_cli.errors import AudioError
 from csc_cli.kaldi import audio
 from csc_cli.kaldi.datadir import Utterance
 from csc_cli.kaldi.faults import Fault
-from csc_cli.kaldi.structure import AUDIO, Structure, base_folder, keys_of, missing, read_structure, resolve
+from csc_cli.kaldi.layout import COMPLETE, base_folder, keys_of, resolve
+from csc_cli.kaldi.structure import Structure, missing, read_structure
 from csc_cli.kaldi.text import Table, order_faults
 from csc_cli.progress import track
 
@@ -68,7 +69,7 @@ def _check_extra(structure: Structure) -> list[Fault]:
         what = keys_of(name)
         source = sources[what]
         faults += missing(source, table.keys, what, table)
-        if not AUDIO.fullmatch(name):  # a clean recording among mixtures has no second source
+        if name in COMPLETE:
             faults += missing(table, source.keys, what, source)
     return faults
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from csc_cli.errors import DataError, some
 from csc_cli.kaldi.faults import raise_first
-from csc_cli.kaldi.structure import AUDIO, Segment, Structure, base_folder, keys_of, read_structure, resolve
+from csc_cli.kaldi.layout import AUDIO, base_folder, keys_of, resolve
+from csc_cli.kaldi.structure import Segment, Structure, read_structure
 from csc_cli.kaldi.text import without_gc, write_map
 
 

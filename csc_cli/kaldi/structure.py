@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from csc_cli.kaldi.faults import Fault
-from csc_cli.kaldi.specifiers import is_pipe
+from csc_cli.kaldi.layout import CORE, EXTRA
 from csc_cli.kaldi.text import Table, parse
 
-CORE = ("wav.scp", "segments", "utt2spk", "spk2utt")
-# Other tables that belong to a data directory: of utterances, of speakers, of recordings; and audio
-# beside wav.scp, such as the sources of a mixture.
-EXTRA = re.compile(r"text|(utt2|spk2|reco2)\w+|(feats|vad|cmvn)\.scp|(spk|noise)\d+\.scp")
-AUDIO = re.compile(r"(spk|noise)\d+\.scp")
 CHANNELS = {"A": 0, "B": 1}
-
-
-def keys_of(name: str) -> Literal["speaker", "recording", "utterance"]:
-    """What the keys of the table in the file `name` are."""
-    if name == "cmvn.scp" or (name.startswith("spk2") and not AUDIO.fullmatch(name)):
-        return "speaker"
-    return "recording" if name.startswith("reco2") else "utterance"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +39,15 @@ class Structure:
     faults: list[Fault] = field(default_factory=list)
 
 
-def read_structure(path: str | Path) -> Structure:
-    """Read all tables of the data directory `path` and compare them; no audio is touched."""
+def read_structure(path: str | Path, *, need_wav: bool = True) -> Structure:
+    """Read all tables of the data directory `path` and compare them; no audio is touched.
+
+    Without `need_wav`, wav.scp may be absent (a directory of features), and its table is then empty.
+    """
     path = Path(path)
     tables = {name: parse(path / name) for name in ("wav.scp", "utt2spk")}
+    if not need_wav and not (path / "wav.scp").exists():
+        tables["wav.scp"] = Table(path / "wav.scp", [], [], [], [])
     for name in ("spk2utt", "segments"):
         if (path / name).exists():
             tables[name] = parse(path / name)
@@ -184,30 +175,3 @@ def _compare_speakers(structure: Structure) -> None:
             message = f"'{utterance}' is not with its speaker '{speaker_of[utterance]}' in spk2utt"
             remedy = "make spk2utt from utt2spk again"
             structure.faults.append(Fault(structure.utt2spk.path, line_of[utterance], message, remedy))
-
-
-def base_folder(path: Path, names: Iterable[str]) -> Path | None:
-    """The folder from which the relative names of a wav.scp in the data directory `path` are meant.
-
-    The working folder (Kaldi's rule; None) if the first name that is found anywhere is found
-    there, else the nearest of the data directory and its parents that has it.
-    """
-    for index, name in enumerate(names):
-        if index >= 100:
-            break
-        if is_pipe(name) or Path(name).is_absolute():
-            continue
-        if Path(name).exists():
-            return None
-        absolute = path.absolute()
-        for folder in (absolute, *absolute.parents):
-            if (folder / name).exists():
-                return folder
-    return None
-
-
-def resolve(name: str, base: Path | None) -> str:
-    """The path that opens a recording which a wav.scp calls `name`."""
-    if base is None or is_pipe(name) or name.startswith("/"):
-        return name
-    return f"{base}/{name}"

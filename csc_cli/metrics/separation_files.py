@@ -12,7 +12,7 @@ from csc_cli.errors import CscError, DataError
 from csc_cli.files import write_json
 from csc_cli.kaldi.audio import read_audio
 from csc_cli.kaldi.datadir import DataDir
-from csc_cli.kaldi.structure import base_folder, resolve
+from csc_cli.kaldi.layout import base_folder, resolve
 from csc_cli.kaldi.text import read_map
 from csc_cli.metrics.conditions import condition_order
 from csc_cli.metrics.separation import LIMIT_DB, SeparationScore, si_snr_improvement

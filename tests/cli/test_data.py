@@ -48,3 +48,28 @@ def test_only_reading_to_the_end_finds_a_truncated_flac(csc: Csc, make_data_dir:
 
 def test_no_folder(csc: Csc, tmp_path: Path) -> None:
     assert "does not exist" in csc("data", "validate", tmp_path / "none", status=2).stderr
+
+
+def test_subset_combine_and_copy(csc: Csc, make_data_dir: Callable[..., Path], tmp_path: Path) -> None:
+    path = make_data_dir(speakers=3)
+    out = [tmp_path / name for name in ("part", "renamed", "both")]
+    assert csc("data", "subset", "--first", path, 2, out[0]).stdout == f"{out[0]}: 2 of 6 utterances, 1 of 3 speakers\n"
+    csc("data", "copy", "--utt-prefix", "x-", "--spk-prefix", "x-", path, out[1])
+    result = csc("data", "combine", out[2], *out[:2])
+    assert result.stdout == f"{out[2]}: 8 utterances of 4 speakers (sources: 2 with 8)\n"
+    assert csc("data", "validate", "--read-audio", out[2]).stdout.endswith("no faults\n")
+
+
+def test_a_subset_is_asked_for_in_one_way(csc: Csc, make_data_dir: Callable[..., Path], tmp_path: Path) -> None:
+    path, out = make_data_dir(), tmp_path / "out"
+    (tmp_path / "list").write_text("spk0\n")
+    for arguments in (
+        ["--first", "--last", path, "2", out],
+        ["--first", "--spk-list", tmp_path / "list", path, out],
+        ["--spk-list", tmp_path / "list", path, "2", out],
+        [path, out],
+        [path, "two", out],
+    ):
+        assert csc("data", "subset", *arguments, status=2).stderr.startswith("Usage: ")
+    csc("data", "subset", path, "9", out, status=1)
+    csc("data", "subset", "--spk-list", tmp_path / "list", path, out)

@@ -1,4 +1,4 @@
-"""`csc data`: what is in a data directory."""
+"""`csc data validate`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,7 @@ from csc_cli.cli import options
 from csc_cli.errors import DataError
 
 
-@click.group()
-def data() -> None:
-    """Look after Kaldi data directories."""
-
-
-@data.command(
+@click.command(
     epilog=options.examples(
         "csc data validate data/train",
         "csc data validate --read-audio data/train",

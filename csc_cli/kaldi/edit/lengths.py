@@ -1,0 +1,44 @@
+"""Seconds of each utterance, from the tables where they have them, else from the recordings."""
+
+from __future__ import annotations
+
+from csc_cli.errors import DataError
+from csc_cli.kaldi.edit.tables import Tables
+from csc_cli.progress import track
+
+
+def durations_s(data: Tables) -> dict[str, float]:
+    """Seconds by utterance: from utt2dur, else segments, else the headers of the recordings.
+
+    Raises:
+        DataError: no table has them and there is no wav.scp; a number that is none.
+        AudioError: a recording that cannot be opened.
+    """
+    table = data.of.get("utt2dur", {})
+    if all(utterance in table for utterance in data.utt2spk):
+        return {utterance: _seconds(data, "utt2dur", utterance, table[utterance]) for utterance in data.utt2spk}
+    if "segments" in data.of:
+        return {utterance: _segment_s(data, utterance) for utterance in data.utt2spk}
+    return {utterance: _recording_s(data, utterance) for utterance in track(data.utt2spk, "recordings")}
+
+
+def _segment_s(data: Tables, utterance: str) -> float:
+    recording, start, end = data.of["segments"][utterance].split()[:3]
+    if float(end) == -1:
+        return _recording_s(data, recording) - float(start)
+    return float(end) - float(start)
+
+
+def _recording_s(data: Tables, recording: str) -> float:
+    from csc_cli.kaldi.audio import duration_s
+
+    if recording not in data.of.get("wav.scp", {}):
+        raise DataError(f"{data.path}: there is no utt2dur, and no wav.scp to get '{recording}' from; add one of them")
+    return duration_s(data.of["wav.scp"][recording])
+
+
+def _seconds(data: Tables, name: str, key: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise DataError(f"{data.path / name}: '{key} {text}' has no number of seconds; correct it") from None
