@@ -23,6 +23,7 @@ from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.mixtures import write
 from csc_cli.mixtures.draw import Draw
 from csc_cli.mixtures.manifest import Mixture, from_line, read_mixtures, to_line, write_mixtures
+from csc_cli.mixtures.overlap import speech_overlap
 from csc_cli.mixtures.render import render
 from csc_cli.mixtures.store import AudioStore
 from csc_cli.parallel import ordered_map
@@ -31,7 +32,7 @@ from csc_cli.progress import note, track
 STAMP = "simulate.json"
 PLAN = "mix.jsonl"
 PART = "mix.jsonl.part"
-PRODUCTS = ("wav.scp", "utt2spk", "spk2utt", "utt2spks", "utt2cond", "utt2scale", PLAN, PART)
+PRODUCTS = ("wav.scp", "utt2spk", "spk2utt", "utt2spks", "utt2cond", "utt2overlap", "utt2scale", PLAN, PART)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Product:
     audio: bool = True
     references: bool = True
     own_speaker: bool = True
+    overlap: bool = False  # measure it, for utt2overlap
 
 
 def produce(
@@ -74,20 +76,20 @@ def produce(
         DataError: `out` holds a data directory that was not made here.
         CscError: of a job, with its `where`. What was made stays and is not made again.
     """
-    stamp = stamp | {"audio": product.audio}
+    stamp = stamp | {"audio": product.audio} | ({"overlap": True} if product.overlap else {})
     if not _begin(out, stamp):
         return False
     done = _done(out / PART)
     rest = islice(jobs(), done, None)
     with open(out / PART, "a", encoding="utf-8", newline="\n") as journal:
-        work = ordered_map(partial(_make, out=out if product.audio else None), rest, nj)
+        work = ordered_map(partial(_make, out=out if product.audio else None, overlap=product.overlap), rest, nj)
         for line in track(work, f"mixtures in {out}", total - done):
             journal.write(line + "\n")
             journal.flush()
     write.write_tables(
         out, _journal(out / PART), audio=product.audio, references=product.references, own_speaker=product.own_speaker
     )
-    write_mixtures(out / PLAN, (mixture for mixture, _ in _journal(out / PART)))
+    write_mixtures(out / PLAN, (made.mixture for made in _journal(out / PART)))
     (out / PART).unlink()
     return True
 
@@ -105,15 +107,16 @@ def data_digest(data: DataDir) -> str:
     return digest.hexdigest()
 
 
-def _make(job: Job, out: Path | None) -> str:
+def _make(job: Job, out: Path | None, overlap: bool) -> str:
     """Plan, render and write one mixture; its line of the journal."""
     try:
         store = AudioStore(job.utterances, _rate(job))
         mixture = job.plan.plan(store) if isinstance(job.plan, Draw) else job.plan
         scale = 1.0 if out is None else write.write_rendered(mixture, render(mixture, store), out)
+        measured = f",{speech_overlap(mixture, store):.6f}" if overlap else ""
     except CscError as error:
         raise type(error)(f"{job.where}: {error}") from error
-    return f"{scale!r} {to_line(mixture)}"
+    return f"{scale!r}{measured} {to_line(mixture)}"
 
 
 def _rate(job: Job) -> int:
@@ -191,8 +194,8 @@ def _done(part: Path) -> int:
     return count
 
 
-def _journal(part: Path) -> Iterator[tuple[Mixture, float]]:
+def _journal(part: Path) -> Iterator[write.Made]:
     with open(part, encoding="utf-8") as stream:
         for line in stream:
-            scale, _, text = line.partition(" ")
-            yield from_line(text), float(scale)
+            figures, _, text = line.partition(" ")
+            yield write.Made(from_line(text), *map(float, figures.split(",")))

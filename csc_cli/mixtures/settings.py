@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
 
 from csc_cli.errors import ConfigError
@@ -95,7 +96,13 @@ class TrialsConfig:
     enrollment: int = 3  # utterances of each speaker
     tests: int = 10  # utterances of each speaker, at most, in each condition
     nontargets: int | None = None  # enrolled speakers, drawn at random, for each test recording; null: all
-    sir_db: tuple[float, ...] = (5.0, 0.0, -5.0)  # tested speaker minus interferer, over active speech
+    matched: tuple[Literal["sex", "age"], ...] = ()  # what a nontarget shares with one of a recording's targets
+    age_bands: tuple[float, ...] = (12.0, 18.0)  # years at which a new band of ages begins
+    talkers: tuple[int, ...] = (2,)  # of the mixed recordings, the tested one included; conditions of their own
+    sir_db: tuple[float, ...] = (5.0, 0.0, -5.0)  # tested speaker minus each interferer, over active speech
+    # Speakers (a number, or a share of those who could be enrolled where below 1) who are never enrolled, and who
+    # then interfere alone; 0: everybody may interfere with everybody else.
+    held_back: float = 0.0
     level_db: Range = (-35.0, -25.0)  # active speech of the tested speaker, dB of full scale
     noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(probability=0.0))
     equaliser: EqualiserConfig = field(default_factory=EqualiserConfig)
@@ -110,6 +117,14 @@ class TrialsConfig:
             raise ConfigError(f"nontargets={self.nontargets}: must be at least 1, or null for all")
         if len(set(self.sir_db)) != len(self.sir_db):
             raise ConfigError(f"sir_db={list(self.sir_db)}: holds a ratio twice")
+        if len(set(self.matched)) != len(self.matched):
+            raise ConfigError(f"matched={list(self.matched)}: names a trait twice")
+        if any(low >= high for low, high in pairwise((0.0, *self.age_bands))):
+            raise ConfigError(f"age_bands={list(self.age_bands)}: must be positive years in ascending order")
+        if not self.talkers or min(self.talkers) < 2 or len(set(self.talkers)) != len(self.talkers):
+            raise ConfigError(f"talkers={list(self.talkers)}: name numbers of at least 2, each once")
+        if self.held_back < 0 or (self.held_back >= 1 and self.held_back != int(self.held_back)):
+            raise ConfigError(f"held_back={self.held_back}: must be a whole number of speakers, or a share below 1")
 
     def mixture(self, sir_db: float = 0.0) -> MixtureConfig:
         """The settings of one recording: the first talker whole, another cut to its length."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -49,29 +50,37 @@ def write_rendered(mixture: Mixture, rendered: Rendered, out: Path) -> float:
     return scale
 
 
-def write_tables(
-    out: Path, mixtures: Iterable[tuple[Mixture, float]], *, audio: bool, references: bool, own_speaker: bool
-) -> None:
-    """Write utt2spks, utt2cond and, with `audio`, the rest of a Kaldi data directory.
+@dataclass(frozen=True)
+class Made:
+    """A mixture that was made: the factor of its files, and its overlap where that was measured."""
+
+    mixture: Mixture
+    scale: float
+    overlap: float | None = None
+
+
+def write_tables(out: Path, made: Iterable[Made], *, audio: bool, references: bool, own_speaker: bool) -> None:
+    """Write utt2spks, utt2cond, utt2overlap and, with `audio`, the rest of a Kaldi data directory.
 
     Args:
-        mixtures: with their scales.
         references: name each source's audio in spk1.scp, spk2.scp, ... and noise1.scp.
         own_speaker: each recording is its own speaker in utt2spk, since it has several; otherwise it is the
             first talker.
     """
     utterances: list[Utterance] = []
     tables: dict[str, dict[str, str]] = {"utt2spks": {}}
-    for mixture, scale in mixtures:
-        id = mixture.id
+    for item in made:
+        mixture, id = item.mixture, item.mixture.id
         wav = str(audio_path(out, "wav", id))
         speaker = id if own_speaker or not mixture.sources else mixture.sources[0].speaker
         utterances.append(Utterance(id, speaker, wav))
         tables["utt2spks"][id] = " ".join(source.speaker for source in mixture.sources)
         if mixture.condition:
             tables.setdefault("utt2cond", {})[id] = mixture.condition
+        if item.overlap is not None:
+            tables.setdefault("utt2overlap", {})[id] = f"{item.overlap:.3f}"
         if audio:
-            tables.setdefault("utt2scale", {})[id] = f"{scale:g}"
+            tables.setdefault("utt2scale", {})[id] = f"{item.scale:g}"
         if audio and references:
             names = {kind: str(audio_path(out, kind, id)) for kind in parts(mixture)}
             for kind, name in (names or {"spk1": wav}).items():

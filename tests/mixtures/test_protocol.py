@@ -17,8 +17,9 @@ from csc_cli.kaldi.text import read_keyed, read_map
 from csc_cli.kaldi.trials import read_trials
 from csc_cli.mixtures.activity import active_level_db
 from csc_cli.mixtures.manifest import read_mixtures
-from csc_cli.mixtures.protocol import make_trials, split_speakers
+from csc_cli.mixtures.protocol import make_trials
 from csc_cli.mixtures.settings import EqualiserConfig, NoiseConfig, TrialsConfig
+from csc_cli.mixtures.split import split_speakers
 from csc_cli.mixtures.store import AudioStore
 
 CONFIG = TrialsConfig(enrollment=2, tests=2)
@@ -222,6 +223,14 @@ def test_noise_comes_on_top_where_it_is_asked_for(data, tmp_path):
         {"nontargets": 0},
         {"sir_db": (5.0, 5.0)},
         {"level_db": (0.0, -5.0)},
+        {"talkers": ()},
+        {"talkers": (1, 2)},
+        {"talkers": (2, 2)},
+        {"matched": ("sex", "sex")},
+        {"age_bands": (18.0, 12.0)},
+        {"age_bands": (0.0, 12.0)},
+        {"held_back": -1.0},
+        {"held_back": 2.5},
         {"sample_rate": 1},
     ],
 )

@@ -1,0 +1,124 @@
+"""The README of a trials folder: how it was made, what it holds, and checksums."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from csc_cli import config as configs
+from csc_cli.files import sha256
+from csc_cli.kaldi.datadir import DataDir
+from csc_cli.mixtures.settings import TrialsConfig
+from csc_cli.mixtures.split import Split
+
+CHECKED = ("trials", "enroll/mix.jsonl", "test/mix.jsonl")
+README = """\
+# Trials
+
+Made by `csc trials` from {utterances} utterances of {speakers} speakers.
+
+- `enroll/`: {enroll} recordings of {enrolled} speakers (utt2spk), one talker each.
+- `test/`: {tests} recordings. Each is its own speaker in utt2spk; its talkers are in `utt2spks`, the tested one
+  first. `spk1.scp`, `spk2.scp`, ... (and `noise1.scp`): what each talker contributes to the mixture.
+- `trials`: SPEAKER RECORDING target|nontarget. Target: the enrolled speaker is one of the recording's talkers,
+  tested or interfering. {pairs}
+- `utt2cond`: the condition of each test recording. `utt2overlap`: the share of the tested talker's active speech in
+  which another talker is active, too.
+
+| condition | recordings | target | nontarget | overlap, mean (lowest tenth) |
+| --- | --- | --- | --- | --- |
+{table}
+{matched}
+Each talker of each recording has a random channel of its own (smooth equaliser and band limit): the channel does
+not tell speakers apart. Levels and ratios are over active speech, the ratio being the tested talker's level minus each
+interferer's; silence at the ends of utterances is cut. An interferer never enrolls anybody, is another speaker than the
+tested one, and has at least as much speech as the tested utterance where the drawn speaker has such an utterance; it is
+cut to the tested utterance's length, or laid at a random place inside. {interferers}
+
+Seed {seed}. Settings:
+
+```yaml
+{settings}```
+
+Checksums (SHA-256); the same data, settings and seed make the same:
+
+```
+{checksums}
+```
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a condition holds: recordings, trials, overlaps of its recordings."""
+
+    condition: str
+    overlaps: Sequence[float]
+    target: int
+    nontarget: int
+
+
+def trials_readme(
+    out: Path,
+    split: Split,
+    matches: Mapping[str, str],
+    tests: int,
+    rows: Sequence[Row],
+    config: TrialsConfig,
+    seed: int,
+    data: DataDir,
+) -> str:
+    """The protocol in words, with its settings, counts and checksums of the files in `out`.
+
+    Args:
+        matches: the group of each enrolled speaker.
+        tests: number of test recordings.
+    """
+    return README.format(
+        utterances=len(data.utterances),
+        speakers=len(data.spk2utt),
+        enroll=sum(map(len, split.enroll.values())),
+        enrolled=len(split.enroll),
+        tests=tests,
+        pairs=_pairs_in_words(config),
+        table="\n".join(map(_table_row, rows)),
+        matched=_groups_in_words(matches) if config.matched else "",
+        interferers=_interferers_in_words(split),
+        seed=seed,
+        settings=configs.dumps(config),
+        checksums="\n".join(f"{sha256(out / name)}  {name}" for name in CHECKED),
+    )
+
+
+def _table_row(row: Row) -> str:
+    overlap = "-"
+    if any(row.overlaps):
+        mean, low = float(np.mean(row.overlaps)), float(np.quantile(row.overlaps, 0.1))
+        overlap = f"{100 * mean:.0f} % ({100 * low:.0f} %)"
+    return f"| {row.condition} | {len(row.overlaps)} | {row.target} | {row.nontarget} | {overlap} |"
+
+
+def _pairs_in_words(config: TrialsConfig) -> str:
+    if not config.matched and config.nontargets is None:
+        return "All enrolled speakers meet all recordings."
+    if not config.matched:
+        return f"{config.nontargets} random nontarget speakers meet each recording."
+    shared = " and ".join({"sex": "sex", "age": "age band"}[trait] for trait in config.matched)
+    which = "All" if config.nontargets is None else f"At most {config.nontargets} random"
+    return f"{which} nontarget speakers who share {shared} with one of a recording's targets meet it."
+
+
+def _groups_in_words(matches: Mapping[str, str]) -> str:
+    counts = sorted(Counter(matches.values()).items())
+    lines = [f"| {group} | {count} |" for group, count in counts]
+    return "\n".join(["", "| matched group | enrolled speakers |", "| --- | --- |", *lines, ""])
+
+
+def _interferers_in_words(split: Split) -> str:
+    if split.interferers.keys().isdisjoint(split.enroll):
+        return f"Interferers are {len(split.interferers)} speakers who are never enrolled."
+    return "Any other speaker may interfere, enrolled or not."
