@@ -32,6 +32,10 @@ from csc_cli.cli import options
     "--enroll", type=click.Choice(["mean", "attention"]), default="mean", show_default=True,
     help="A speaker's vector: the mean of its utterances', or the attention over all their segments.",
 )  # fmt: skip
+@click.option(
+    "--sources", is_flag=True,
+    help="Embed the true sources of mixtures (spk1.scp, spk2.scp, ... of DATA): what perfect separation would give.",
+)  # fmt: skip
 @options.batch_seconds
 @click.option("--no-resample", is_flag=True, help="Recordings of another rate than the model's fail.")
 @options.nj
@@ -42,6 +46,9 @@ def extract(model: Path, data: Path, out: Path, no_resample: bool, **settings: A
 
     OUT/xvector.scp, spk_xvector.scp (a speaker's own), num_utts.ark; with --streams all the keys of xvector.scp are
     UTT-s1, UTT-s2, ..., and utt2streams and stream_activity (key, seconds, dB of the recording) are written, too.
+
+    With --sources DATA must be mixtures that 'csc simulate' or 'csc trials' wrote with audio; the keys are those of
+    --streams all.
 
     A rerun goes on from where an interrupted one stopped. Recordings that cannot be read are listed at the end, and
     the exit status is then 1; the others are written.

@@ -16,6 +16,7 @@ from csc_cli.cli import options
         "csc train conf/train/csc-mini.yaml data/train exp/untrained --max-steps 0",
         "csc train conf/train/csc-mini.yaml data/train exp/csc --set objective.contrastive_weight=2",
         "csc train --nj 2 conf/train/csc-mini.yaml data/train exp/csc",
+        "csc train --init exp/sep --set optimiser.frozen=[encoder.trunk] conf/train/csc-mini.yaml data/train exp/csc",
         "torchrun --nproc-per-node 2 -m csc_cli.cli.main train conf/train/csc-mini.yaml data/train exp/csc",
     )
 )
@@ -25,13 +26,17 @@ from csc_cli.cli import options
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any key of the config; repeatable.")
 @click.option("--max-steps", type=click.IntRange(min=0), help="0 writes the untrained model.")
 @click.option("--seed", type=int, help="In place of the config's seed.")
+@click.option(
+    "--init", "initial", type=click.Path(exists=True, file_okay=False, path_type=Path), multiple=True, metavar="MODEL",
+    help="Begin from the weights of this model directory, where they fit; repeatable, the last one wins.",
+)  # fmt: skip
 @options.nj
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that render.")
 @options.device
 @options.quiet
 def train(
     conf: Path, data: Path, exp: Path, overrides: tuple[str, ...], max_steps: int | None, seed: int | None,
-    nj: int, workers: int, device: str,
+    initial: tuple[Path, ...], nj: int, workers: int, device: str,
 ) -> None:  # fmt: skip
     """Train the model that CONF describes on the data directory DATA, into the model directory EXP.
 
@@ -45,6 +50,8 @@ def train(
         overrides = (*overrides, f"optimiser.steps={max_steps}")
     if seed is not None:
         overrides = (*overrides, f"seed={seed}")
-    done = train_model(conf, data, exp, overrides, device=device, nj=nj, workers=workers, on_checkpoint=plot_curves)
+    done = train_model(
+        conf, data, exp, overrides, device=device, nj=nj, workers=workers, initial=initial, on_checkpoint=plot_curves
+    )
     if os.environ.get("RANK", "0") == "0":
         click.echo(done)

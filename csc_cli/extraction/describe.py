@@ -10,7 +10,7 @@ import yaml
 from torch import nn
 
 from csc_cli.errors import DataError
-from csc_cli.nn.model import SETTINGS, CscModel, load_model
+from csc_cli.nn.model import SETTINGS, CascadeModel, CscModel, EmbedderModel, ModelConfig, SpeakerModel, load_model
 
 HISTORY = "train.jsonl"
 
@@ -37,24 +37,33 @@ def read_settings(path: Path) -> dict[str, Any]:
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
-def count_parameters(model: CscModel) -> dict[str, int]:
+def count_parameters(model: SpeakerModel) -> dict[str, int]:
     """Numbers of parameters by part; `total` last."""
-    encoder = model.encoder
-    parts: dict[str, list[nn.Module]] = {
-        "filterbank": [encoder.filterbank],
-        "trunk": [encoder.bottleneck, encoder.trunk],
-        "separation head": [encoder.separation, encoder.masks],
-        "readout": [model.readout],
-    }
-    counts = {name: sum(p.numel() for part in members for p in part.parameters()) for name, members in parts.items()}
-    total = sum(p.numel() for p in model.parameters())
-    # All that is left of the encoder belongs to the speaker head, whatever its layers are called.
-    return {**counts, "speaker head": total - sum(counts.values()), "total": total}
+    counts: dict[str, int] = {}
+    total = _count([model])
+    if isinstance(model, CscModel | CascadeModel):
+        encoder = model.encoder
+        counts["filterbank"] = _count([encoder.filterbank])
+        counts["trunk"] = _count([encoder.bottleneck, encoder.trunk])
+        counts["separation head"] = _count([encoder.separation, encoder.masks])
+        # All that is left of the encoder belongs to the speaker head, whatever its layers are called.
+        counts["speaker head"] = _count([encoder]) - sum(counts.values())
+    if isinstance(model, CscModel):
+        counts["readout"] = _count([model.readout])
+    if isinstance(model, EmbedderModel | CascadeModel):
+        counts["embedder"] = _count([model.embedder])
+    return {**counts, "total": total}
 
 
-def lengths(model: CscModel) -> dict[str, float]:
-    """Windows, hops, segments and the step between segments, in seconds."""
+def _count(parts: list[nn.Module]) -> int:
+    return sum(p.numel() for part in parts for p in part.parameters())
+
+
+def lengths(model: SpeakerModel) -> dict[str, float]:
+    """Windows, hops, segments and the step between segments, in seconds; an embedder has a window alone."""
     config = model.config
+    if config.encoder is None:
+        return {"window_s": config.window / config.sample_rate}
     bank, galr = config.encoder.filterbank, config.encoder.galr
     # A segment holds `chunk` frames, each `hop` after the last, and the last one is a whole window long.
     segment = (galr.chunk - 1) * bank.hop + bank.window
@@ -86,15 +95,11 @@ def last_figures(path: Path) -> dict[str, Any]:
     return figures
 
 
-def _words(directory: Path, facts: dict[str, Any], model: CscModel) -> list[str]:
+def _words(directory: Path, facts: dict[str, Any], model: SpeakerModel) -> list[str]:
     config, length, training = model.config, facts["lengths"], dict(facts["training"])
     lines = [
-        f"{directory}: {config.encoder.streams} streams, embeddings of {config.encoder.embedding} dimensions, "
-        f"{config.sample_rate} Hz",
-        f"  filterbank: {config.encoder.filterbank.kind}, window {1000 * length['window_s']:g} ms, "
-        f"hop {1000 * length['hop_s']:g} ms",
-        f"  segments: {1000 * length['segment_s']:g} ms each, every {1000 * length['segment_hop_s']:g} ms; the network "
-        "hears the whole recording (windows of it where it is long)",
+        f"{directory}: streams {config.streams}, embeddings of {config.embedding} dimensions, {config.sample_rate} Hz",
+        *_kind(config, length),
         "parameters",
         *(f"  {name:16} {count:>12,}" for name, count in facts["parameters"].items()),
     ]
@@ -107,3 +112,18 @@ def _words(directory: Path, facts: dict[str, Any], model: CscModel) -> list[str]
         lines += [f"  {name:16} {value}" for name, value in training.items()]
     settings = yaml.safe_dump(facts["settings"], sort_keys=False, default_flow_style=None)
     return [*lines, "settings", *(f"  {line}" for line in settings.splitlines())]
+
+
+def _kind(config: ModelConfig, length: dict[str, float]) -> list[str]:
+    """What the network hears, and in which pieces."""
+    lines = []
+    if config.encoder is not None:
+        lines = [
+            f"  filterbank: {config.encoder.filterbank.kind}, window {1000 * length['window_s']:g} ms, "
+            f"hop {1000 * length['hop_s']:g} ms",
+            f"  segments: {1000 * length['segment_s']:g} ms each, every {1000 * length['segment_hop_s']:g} ms; the "
+            "network hears the whole recording (windows of it where it is long)",
+        ]
+    if config.embedder is not None:
+        lines.append(f"  embedder: {config.embedder.kind}, hears " + ("streams" if config.encoder else "the recording"))
+    return lines

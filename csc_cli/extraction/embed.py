@@ -20,10 +20,12 @@ from csc_cli.extraction.long import process_windows
 from csc_cli.extraction.network import read_out
 from csc_cli.extraction.parts import Parts, digest, is_whole, report_failures, write_stamp
 from csc_cli.extraction.recordings import Failure, Recording, overflow
+from csc_cli.extraction.sources import true_sources
 from csc_cli.extraction.stitch import crossfade
 from csc_cli.extraction.vectors import Layout, write_vectors
 from csc_cli.kaldi.datadir import DataDir
-from csc_cli.nn.model import CscModel
+from csc_cli.kaldi.tables import write_map
+from csc_cli.nn.model import SpeakerModel
 
 STAMP = "extract.json"
 
@@ -60,6 +62,7 @@ def embed_data_dir(
     active_db: float = 15.0,
     batch_seconds: float = 60.0,
     resample: bool = True,
+    sources: bool = False,
     nj: int = 1,
     device: str = "auto",
 ) -> str:
@@ -73,6 +76,8 @@ def embed_data_dir(
         active_db: a stream is active if its energy is at most so much below its recording's.
         batch_seconds: seconds of audio that the network takes at a time.
         resample: whether recordings of another rate than the model's are converted or fail.
+        sources: embed what each talker of a recording truly said (spk1.scp, ... of the data directory) in place of
+            the recording: what a perfect separation would give.
 
     Returns:
         A line about what was written.
@@ -81,10 +86,14 @@ def embed_data_dir(
         ConfigError, DataError: of the model, the device, the data directory.
         DataError: at the end, where some recordings failed; the others' vectors are written.
     """
+    if sources and streams == "all":
+        raise ConfigError("--sources: each source is one talker; leave --streams all out")
     if not active_db >= 0:
         raise ConfigError(f"--active-db {active_db:g}: must be at least 0")
     out = make_out(out_dir)
-    task = Task(open_model(model_dir, device), DataDir.load(data_dir), batch_seconds, resample)
+    data = DataDir.load(data_dir)
+    talkers, data = true_sources(data) if sources else ({}, data)
+    task = Task(open_model(model_dir, device), data, batch_seconds, resample)
     layout = Layout(streams, enroll, active_db)
     identity = digest(task.identity, layout.settings)
     if is_whole(out / STAMP, identity):
@@ -95,6 +104,9 @@ def embed_data_dir(
     (out / STAMP).unlink(missing_ok=True)
     written = write_vectors(out, task.data, job.parts, len(batches), layout, lambda x: read_out(task.model.load(), x))
     failures += written.failures
+    if sources:
+        write_map(out / "utt2streams", talkers)
+        written.files.append(out / "utt2streams")
     if written.files:
         write_stamp(out / STAMP, identity, written.files, len(failures), layout.settings)
     if not failures:
@@ -127,7 +139,7 @@ def embed_batch(job: EmbedJob, item: Numbered) -> None:
     job.parts.save(number, _arrays([pair for pair in embedded if pair[1].is_finite], job.keep_segments), failures)
 
 
-def embed_long(model: CscModel, recording: Recording, batch_seconds: float) -> Embedded:
+def embed_long(model: SpeakerModel, recording: Recording, batch_seconds: float) -> Embedded:
     """Embed a recording of any length: each stream's query and attention are over the segments of all windows.
 
     Errors as `process_windows`.

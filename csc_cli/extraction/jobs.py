@@ -19,8 +19,7 @@ from csc_cli.extraction.recordings import Failure, Recording, overflow, probe_al
 from csc_cli.files import sha256
 from csc_cli.kaldi.datadir import DataDir
 from csc_cli.kaldi.specifiers import unwritable
-from csc_cli.nn.encoder import check_length
-from csc_cli.nn.model import SETTINGS, WEIGHTS, CscModel, load_model, pick_device
+from csc_cli.nn.model import SETTINGS, WEIGHTS, SpeakerModel, load_model, pick_device
 from csc_cli.parallel import ordered_map
 
 Numbered = tuple[int, Batch]
@@ -35,7 +34,7 @@ class Model:
     device: str
     identity: str
 
-    def load(self) -> CscModel:
+    def load(self) -> SpeakerModel:
         return cached_model(self.directory, self.device, self.identity)
 
 
@@ -83,9 +82,9 @@ class Task:
         """The batches, and the recordings whose header cannot be read. Notes those shorter than one window."""
         config = self.model.load().config
         recordings, failures = probe_all(self.data.utterances, config.sample_rate, self.resample, nj)
-        short = [item.id for item in recordings if not check_length(config.encoder, item.length(config.sample_rate))]
+        short = [item.id for item in recordings if item.length(config.sample_rate) < config.window]
         if short:
-            window_ms = 1000 * config.encoder.filterbank.window / config.sample_rate
+            window_ms = 1000 * config.window / config.sample_rate
             progress.note(f"shorter than one window ({window_ms:g} ms), filled up with zeros: {some(short)}")
         return plan(recordings, config.sample_rate, self.batch_seconds), failures
 
@@ -102,7 +101,7 @@ def process(
         pass
 
 
-def run_short(model: CscModel, batch: Batch) -> tuple[list[tuple[Recording, np.ndarray, Output]], list[Failure]]:
+def run_short(model: SpeakerModel, batch: Batch) -> tuple[list[tuple[Recording, np.ndarray, Output]], list[Failure]]:
     """Recordings of a batch with their samples (T,) at the model's rate and the network's outputs; what failed."""
     read: list[np.ndarray] = []
     failures: list[Failure] = []

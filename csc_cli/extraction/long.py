@@ -16,7 +16,7 @@ from csc_cli.extraction.batches import WINDOW_S, rows_of
 from csc_cli.extraction.network import run
 from csc_cli.extraction.recordings import Recording, overflow, piece_reader, refuse_silence
 from csc_cli.extraction.stitch import StreamOrder, windows
-from csc_cli.nn.model import CscModel
+from csc_cli.nn.model import SpeakerModel
 
 
 class Window(NamedTuple):
@@ -28,7 +28,7 @@ class Window(NamedTuple):
     samples: int  # of the window at the recording's own rate
 
 
-def process_windows(model: CscModel, recording: Recording, batch_seconds: float) -> Iterator[Window]:
+def process_windows(model: SpeakerModel, recording: Recording, batch_seconds: float) -> Iterator[Window]:
     """The windows of a recording, `batch_seconds` of audio at a time.
 
     Raises:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from csc_cli.nn.model import CscModel, load_model
+from csc_cli.nn.model import SpeakerModel, load_model
 
 
 class Output(NamedTuple):
@@ -28,7 +28,7 @@ class Output(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def cached_model(directory: Path, device: str, identity: str) -> CscModel:
+def cached_model(directory: Path, device: str, identity: str) -> SpeakerModel:
     """The model of a directory, loaded once a process; `identity` is a checksum of what it holds."""
     return load_model(directory, device)
 
@@ -49,7 +49,7 @@ def exact(device: torch.device) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = tf32
 
 
-def run(model: CscModel, recordings: Sequence[np.ndarray], length: int) -> list[Output]:
+def run(model: SpeakerModel, recordings: Sequence[np.ndarray], length: int) -> list[Output]:
     """The outputs of recordings of (T,) samples each, padded to `length`."""
     device = next(model.parameters()).device
     mixture = np.zeros((len(recordings), length), np.float32)
@@ -67,7 +67,7 @@ def run(model: CscModel, recordings: Sequence[np.ndarray], length: int) -> list[
     ]
 
 
-def read_out(model: CscModel, segments: np.ndarray) -> np.ndarray:
+def read_out(model: SpeakerModel, segments: np.ndarray) -> np.ndarray:
     """One vector (E,) from segments (S, E) of any number of recordings; the query is their mean."""
     device = next(model.parameters()).device
     with exact(device):

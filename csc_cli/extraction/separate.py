@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from csc_cli import dsp
-from csc_cli.errors import AudioError, CscError, DataError
+from csc_cli.errors import AudioError, ConfigError, CscError, DataError
 from csc_cli.extraction.batches import HOP_S, Batch
 from csc_cli.extraction.jobs import Model, Numbered, Task, make_out, open_model, process, run_short
 from csc_cli.extraction.long import process_windows
@@ -22,7 +22,7 @@ from csc_cli.extraction.stitch import crossfade
 from csc_cli.extraction.wavs import StreamWriter, file_name
 from csc_cli.kaldi.datadir import DataDir
 from csc_cli.kaldi.tables import write_map
-from csc_cli.nn.model import CscModel
+from csc_cli.nn.model import SpeakerModel
 
 STAMP = "separate.json"
 
@@ -63,7 +63,10 @@ def separate_data_dir(
     out = make_out(out_dir)
     task = Task(open_model(model_dir, device), DataDir.load(data_dir), batch_seconds)
     identity = digest(task.identity, "separate", *(["unrounded"] if unrounded else []))
-    streams = task.model.load().config.encoder.streams
+    config = task.model.load().config
+    if not config.separates:
+        raise ConfigError(f"{model_dir}: an embedder alone, which separates nothing; give a model with an encoder")
+    streams = config.streams
     if is_whole(out / STAMP, identity):
         return f"{out}: already whole; nothing to do"
     job = SeparateJob(task.model, Parts(out, identity), out, batch_seconds, unrounded)
@@ -118,7 +121,7 @@ def separate_batch(job: SeparateJob, item: Numbered) -> None:
     job.parts.save(number, {}, failures)
 
 
-def _separate_short(job: SeparateJob, model: CscModel, batch: Batch) -> list[Failure]:
+def _separate_short(job: SeparateJob, model: SpeakerModel, batch: Batch) -> list[Failure]:
     sound, failures = run_short(model, batch)
     for recording, _, output in sound:
         with _writer(job, model, recording) as writer:
@@ -126,7 +129,7 @@ def _separate_short(job: SeparateJob, model: CscModel, batch: Batch) -> list[Fai
     return failures
 
 
-def _separate_long(job: SeparateJob, model: CscModel, batch: Batch) -> list[Failure]:
+def _separate_long(job: SeparateJob, model: SpeakerModel, batch: Batch) -> list[Failure]:
     recording = batch.recordings[0]
     try:
         with _writer(job, model, recording) as writer:
@@ -137,7 +140,7 @@ def _separate_long(job: SeparateJob, model: CscModel, batch: Batch) -> list[Fail
     return []
 
 
-def separate_long(model: CscModel, recording: Recording, batch_seconds: float) -> Iterator[np.ndarray]:
+def separate_long(model: SpeakerModel, recording: Recording, batch_seconds: float) -> Iterator[np.ndarray]:
     """The streams of a recording of any length at its own rate, in pieces (C, T). Errors as `process_windows`."""
     windows = process_windows(model, recording, batch_seconds)
     rate = model.config.sample_rate
@@ -154,6 +157,6 @@ def at_own_rate(streams: np.ndarray, recording: Recording, samples: int, sample_
     return back
 
 
-def _writer(job: SeparateJob, model: CscModel, recording: Recording) -> StreamWriter:
-    paths = wavs(job.out, recording.id, model.config.encoder.streams)
+def _writer(job: SeparateJob, model: SpeakerModel, recording: Recording) -> StreamWriter:
+    paths = wavs(job.out, recording.id, model.config.streams)
     return StreamWriter(paths, recording.sample_rate, job.unrounded)

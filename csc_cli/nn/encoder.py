@@ -254,11 +254,6 @@ def consistent(sources: Tensor, mixture: Tensor) -> Tensor:
     return sources + lacking[:, None] / sources.shape[1]
 
 
-def check_length(config: EncoderConfig, samples: int) -> bool:
-    """Whether a recording of `samples` samples fills at least one window of the filterbank."""
-    return samples >= config.filterbank.window
-
-
 def segment_count(encoder: SeparativeEncoder, samples: Tensor) -> Tensor:
     """Segments S that recordings of `samples` (B,) samples give."""
     galr = encoder.config.galr

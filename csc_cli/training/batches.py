@@ -114,7 +114,7 @@ class RoundRobin(torch.utils.data.Dataset[MixtureBatch]):
         plans, labels = self.plan(step)
         share = len(plans) // self.part[1]
         mine = slice(self.part[0] * share, (self.part[0] + 1) * share)
-        return render_batch(plans[mine], labels[mine], self.store, self.config.model.encoder.streams)
+        return render_batch(plans[mine], labels[mine], self.store, self.config.slots)
 
     def draw(self, step: int) -> list[tuple[Utterance, float]]:
         """B utterances with their speeds; a speaker's two stand B / 2 apart, so that they never meet."""
@@ -196,7 +196,7 @@ def held_out_batches(config: TrainConfig, corpus: Corpus, store: AudioStore, siz
         labels.append([corpus.row(config, *talker) for talker in talkers])
     for start in range(0, len(plans), size):
         part = slice(start, start + size)
-        yield render_batch(plans[part], labels[part], store, config.model.encoder.streams)
+        yield render_batch(plans[part], labels[part], store, config.slots)
 
 
 def render_batch(

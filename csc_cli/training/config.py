@@ -7,6 +7,7 @@ from typing import Literal
 
 from csc_cli.errors import ConfigError
 from csc_cli.mixtures.plan import MixtureConfig
+from csc_cli.nn.encoder import EncoderConfig
 from csc_cli.nn.inventory import InventoryConfig
 from csc_cli.nn.model import ModelConfig
 
@@ -30,8 +31,8 @@ class BatchConfig:
                 f"utterances={self.utterances}, conditions={self.conditions}: conditions must lie between 1 and "
                 "(utterances - 1) / 2, beyond that pairs repeat"
             )
-        if not (0 <= self.one_talker < 1 and 0 <= self.held_out < 1):
-            raise ConfigError("one_talker and held_out must lie in [0, 1)")
+        if not (0 <= self.one_talker <= 1 and 0 <= self.held_out < 1):
+            raise ConfigError("one_talker must lie in [0, 1], held_out in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,27 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True)
+class RivalConfig:
+    """How a network with an embedder is trained; without one nothing here has a meaning.
+
+    Each talker of a recording is a target. Several embeddings of one recording are assigned to its talkers with the
+    least loss; a cascade's are assigned as its streams are.
+    """
+
+    loss: Literal["aam_softmax", "margin_mixup", "ge2e", "nt_xent"] = "aam_softmax"
+    margin: float = 0.2  # radians
+    scale: float = 30.0
+    margin_warmup: float = 0.2  # the margin grows from 0 over this share of the steps
+    temperature: float = 0.1  # of nt_xent
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin < 1.5 or self.scale <= 0 or self.temperature <= 0:
+            raise ConfigError("margin must lie in [0, 1.5) radians, scale and temperature above 0")
+        if not 0 <= self.margin_warmup <= 1:
+            raise ConfigError(f"margin_warmup={self.margin_warmup}: is a share of the steps, it must lie in [0, 1]")
+
+
+@dataclass(frozen=True)
 class OptimiserConfig:
     steps: int = 2000
     learning_rate: float = 1e-3
@@ -72,6 +94,7 @@ class OptimiserConfig:
     weight_decay: float = 0.01
     clip: float = 5.0  # norm of the gradient
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the hardware has it
+    frozen: tuple[str, ...] = ()  # parts of the model that stay as they are: encoder, encoder.trunk, ...
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.warmup < 0 or self.learning_rate <= 0 or self.clip <= 0:
@@ -97,8 +120,15 @@ class TrainConfig:
     mixtures: MixtureConfig = field(default_factory=MixtureConfig)
     batch: BatchConfig = BatchConfig()
     objective: ObjectiveConfig = ObjectiveConfig()
+    rival: RivalConfig = RivalConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     tracking: TrackingConfig = TrackingConfig()
+    initial: tuple[str, ...] = ()  # SHA-256 of the weights that it began from; written by `csc train --init`
+
+    @property
+    def slots(self) -> int:
+        """Sources of a mixture in a batch, silent ones among them."""
+        return max(2, self.model.streams)
 
     def __post_init__(self) -> None:
         if self.model.sample_rate != self.mixtures.sample_rate:
@@ -111,16 +141,35 @@ class TrainConfig:
                 f"batch.utterances={self.batch.utterances}: must be even, each speaker brings two "
                 "(with an odd number the two could meet in one mixture)"
             )
-        if self.model.encoder.streams < 2:
+        if self.mixtures.crop_s is None:
+            raise ConfigError("mixtures.crop_s: training needs a fixed length in seconds, 2.5 for instance")
+        if round(self.mixtures.crop_s * self.model.sample_rate) < self.model.window:
+            raise ConfigError(f"mixtures.crop_s={self.mixtures.crop_s}: shorter than the first layer's window")
+        if len(set(self.mixtures.speeds)) != len(self.mixtures.speeds):
+            raise ConfigError(f"mixtures.speeds={list(self.mixtures.speeds)}: holds a speed twice")
+        pairs = self.model.embedder is not None and self.rival.loss in ("ge2e", "nt_xent")
+        if pairs and self.inventory.label == "utterance" and self.batch.conditions < 2:
+            raise ConfigError(
+                f"batch.conditions=1: rival.loss={self.rival.loss} holds crops of an utterance together; take 2 or more"
+            )
+        if self.model.encoder is not None:
+            self.check_encoder(self.model.encoder)
+        elif self.optimiser.frozen and "embedder" in self.optimiser.frozen:
+            raise ConfigError("optimiser.frozen: embedder: nothing would be left to train")
+
+    def check_encoder(self, encoder: EncoderConfig) -> None:
+        if encoder.streams < 2:
             raise ConfigError("model.encoder.streams: mixtures of two talkers need at least 2")
-        if self.model.encoder.speaker_input == "trunk" and self.objective.guide_until > 0:
+        if self.model.embedder is not None:
+            if "encoder" not in self.optimiser.frozen:
+                raise ConfigError(
+                    "optimiser.frozen: a cascade's separator is trained on its own; add encoder here, and give the "
+                    "trained separator with --init"
+                )
+            if self.rival.loss != "aam_softmax":
+                raise ConfigError(f"rival.loss={self.rival.loss}: a cascade is trained by aam_softmax")
+        elif encoder.speaker_input == "trunk" and self.objective.guide_until > 0:
             raise ConfigError(
                 f"objective.guide_until={self.objective.guide_until}: the guide speaks through the masks, which "
                 "model.encoder.speaker_input=trunk does not hear; set it to 0"
             )
-        if self.mixtures.crop_s is None:
-            raise ConfigError("mixtures.crop_s: training needs a fixed length in seconds, 2.5 for instance")
-        if round(self.mixtures.crop_s * self.model.sample_rate) < self.model.encoder.filterbank.window:
-            raise ConfigError(f"mixtures.crop_s={self.mixtures.crop_s}: shorter than the filterbank's window")
-        if len(set(self.mixtures.speeds)) != len(self.mixtures.speeds):
-            raise ConfigError(f"mixtures.speeds={list(self.mixtures.speeds)}: holds a speed twice")

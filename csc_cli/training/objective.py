@@ -182,6 +182,14 @@ class Learner(nn.Module):
         loss = pick(stored, permutation) * visited
         return torch.stack([gain.sum(), mixed(active).sum(), loss.sum(), visited.sum()])
 
+    def taking_part(self) -> Tensor:
+        """(N,), true at the rows that embeddings are held against."""
+        return self.inventory.visited
+
+    def scalars(self) -> dict[str, float]:
+        """What a line of train.jsonl says beside the losses."""
+        return {"alpha": round(float(self.temperature().detach()), 4)}
+
     def update_inventory(self) -> None:
         """After the step: attended rows follow the global vectors of all ranks."""
         labels, vectors = self.pending

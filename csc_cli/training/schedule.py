@@ -1,4 +1,4 @@
-"""What changes over the steps: the learning rate (linear warm-up, then a cosine) and the guide's share."""
+"""What changes over the steps: the learning rate (linear warm-up, then a cosine), the guide's share, a margin."""
 
 from __future__ import annotations
 
@@ -19,6 +19,14 @@ def learning_rate(config: OptimiserConfig, step: int) -> float:
     progress = (step - config.warmup) / max(1, config.steps - config.warmup)
     cosine = 0.5 + 0.5 * math.cos(math.pi * progress)
     return config.learning_rate * (config.final_rate + (1 - config.final_rate) * cosine)
+
+
+def scheduled(config: TrainConfig, step: int) -> float:
+    """What a learner is told of the schedule: the share of guided mixtures, or of a rival's margin."""
+    if config.model.embedder is None:
+        return guided_share(config, step)
+    end = config.rival.margin_warmup * config.optimiser.steps
+    return min(1.0, step / end) if end else 1.0
 
 
 def guided_share(config: TrainConfig, step: int) -> float:

@@ -7,7 +7,8 @@ import hashlib
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,14 @@ from csc_cli.errors import CscError, DataError, some
 from csc_cli.kaldi.datadir import DataDir
 from csc_cli.mixtures.store import AudioStore
 from csc_cli.nn.contrastive import entropy
-from csc_cli.nn.inventory import Inventory
 from csc_cli.nn.model import new_model, pick_device, save_model
 from csc_cli.progress import note, track
 from csc_cli.training import checkpoint, distributed
 from csc_cli.training.batches import Carried, Corpus, MixtureBatch, RoundRobin, held_out_batches, make_corpus
 from csc_cli.training.config import TrainConfig
 from csc_cli.training.history import History
-from csc_cli.training.objective import Learner
-from csc_cli.training.schedule import guided_share, learning_rate
+from csc_cli.training.initial import freeze, make_learner, take_weights, weights_digest
+from csc_cli.training.schedule import learning_rate, scheduled
 
 GRACE = (signal.SIGTERM, signal.SIGINT)
 
@@ -65,20 +65,22 @@ def keep_memory() -> None:
 class Trainer:
     """Trains the model that `config` describes on `data`, in the model directory `directory`."""
 
-    def __init__(self, config: TrainConfig, data: DataDir, directory: Path, device: torch.device, workers: int = 0):
+    def __init__(self, config: TrainConfig, data: DataDir, directory: Path, device: torch.device, workers: int = 0,
+                 initial: Sequence[Path] = ()):  # fmt: skip
         self.config, self.directory, self.workers = config, directory, workers
         self.device = distributed.start(device)
         self.corpus: Corpus = make_corpus(data, config)
         self.store = AudioStore(data, config.model.sample_rate)
         self.batches = RoundRobin(config, self.corpus, self.store, (distributed.rank(), distributed.world()))
+        # A rival's streams have nothing to learn before they hear one talker alone.
+        self.batches.parted = config.model.embedder is not None
         self.settings = configs.to_dict(config)
         ids = "\n".join(f"{utterance.id} {utterance.speaker}" for utterance in data.utterances)
         self.identity = hashlib.sha256(ids.encode()).hexdigest()
         model = new_model(config.model, seeds.derive(config.seed, "weights"))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seeds.derive(config.seed, "rows"))
-            inventory = Inventory(config.inventory, len(self.corpus.rows), config.model.encoder.embedding)
-        self.learner = Learner(model, inventory, config).to(self.device)
+        take_weights(model, initial)
+        self.learner = make_learner(model, len(self.corpus.rows), config).to(self.device)
+        self.frozen = freeze(self.learner.model, config.optimiser.frozen)
         decayed = [p for p in self.learner.parameters() if p.requires_grad and p.dim() >= 2]
         others = [p for p in self.learner.parameters() if p.requires_grad and p.dim() < 2]
         groups = [
@@ -169,10 +171,11 @@ class Trainer:
         """One optimiser step; returns its figures, summed over ranks."""
         config = self.config.optimiser
         self.learner.train()
+        for part in self.frozen:
+            part.eval()
         torch.manual_seed(seeds.derive(self.config.seed, "dropout", self.step, distributed.rank()))
         choice = torch.Generator().manual_seed(seeds.derive(self.config.seed, "subsets", self.step) % 2**63)
-        guided = guided_share(self.config, self.step)
-        losses = self.learner(batch.to(self.device), choice, self.autocast, guided)
+        losses = self.learner(batch.to(self.device), choice, self.autocast, scheduled(self.config, self.step))
         losses.total.backward()
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         distributed.add_gradients(parameters)
@@ -198,12 +201,12 @@ class Trainer:
         means = {key: round(value / count, 5) for key, value in sums.items()}
         return {
             "step": self.step, "seconds": round(self.seconds, 1), **means, "ceiling": round(self.ceiling(), 5),
-            "alpha": round(float(self.learner.temperature().detach()), 4), "parted": self.batches.parted,
+            **self.learner.scalars(), "parted": self.batches.parted,
         }  # fmt: skip
 
     def ceiling(self, rows: list[int] | None = None) -> float:
         """H(K) in nats of those of `rows` (default: all) that take part: each set is drawn from uniformly."""
-        visited = self.learner.inventory.visited.cpu()
+        visited = self.learner.taking_part().cpu()
         visited = visited if rows is None else visited[rows]
         return entropy(visited.float()) if visited.any() else 0.0
 
@@ -222,9 +225,10 @@ class Trainer:
             figures["held_out_si_snri"] = round(gain / streams, 5)
         if rows:
             ceiling = self.ceiling(self.corpus.held_out_rows(self.config))
-            if self.config.objective.separation == "none":
+            streams = self.config.model.streams
+            if streams > 1 and (self.config.objective.separation == "none" or not self.config.model.separates):
                 # The permutation is chosen by the labels: that may tell log C! nats a mixture.
-                ceiling -= math.lgamma(self.config.model.encoder.streams + 1) / self.config.model.encoder.streams
+                ceiling -= math.lgamma(streams + 1) / streams
             figures["held_out_bound"] = round(ceiling - loss / rows, 5)
         return figures
 
@@ -282,9 +286,13 @@ def train_model(
     device: str = "auto",
     nj: int = 1,
     workers: int = 0,
+    initial: Sequence[Path] = (),
     on_checkpoint: Callable[[Path], None] = lambda directory: None,
 ) -> str:
     """Train as the config file says, on `nj` local processes; the entry of `csc train`.
+
+    Args:
+        initial: model directories whose weights it begins from, where they fit the model.
 
     Returns:
         A line about what was done.
@@ -293,11 +301,12 @@ def train_model(
         CscError: the settings or the data are unfit; a loss is not finite; the run was interrupted.
     """
     config = configs.load(TrainConfig, conf, overrides)
+    config = replace(config, initial=tuple(weights_digest(model, config.model.sample_rate) for model in initial))
     data, chosen = DataDir.load(data_dir), pick_device(device)
     keep_memory()
     others = distributed.launch(nj)
     try:
-        return Trainer(config, data, directory, chosen, workers).run(on_checkpoint)
+        return Trainer(config, data, directory, chosen, workers, initial).run(on_checkpoint)
     except RuntimeError as error:
         if distributed.world() > 1 and any(other.poll() for other in others):
             raise CscError("another process of this training ended early; its message stands above") from error

@@ -1,0 +1,80 @@
+"""What a training begins from: weights of other models, and parts that stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from csc_cli.errors import ConfigError, DataError
+from csc_cli.kaldi.datadir import DataDir
+from csc_cli.nn.model import load_model
+from csc_cli.training.config import TrainConfig
+from csc_cli.training.initial import take_weights, weights_digest
+from csc_cli.training.trainer import Trainer, train_model
+
+Make = Callable[..., Trainer]
+
+
+def begin(make_trainer: Make, tmp_path: Path, given: Path, *overrides: str) -> Trainer:
+    """A trainer that begins from the model directory `given`."""
+    trainer = make_trainer(*overrides, name="other")
+    data = DataDir.load(tmp_path / "data")
+    return Trainer(trainer.config, data, tmp_path / "begun", torch.device("cpu"), initial=[given])
+
+
+@pytest.fixture
+def given(make_trainer: Make, tmp_path: Path) -> Path:
+    """A model trained for three steps with another seed."""
+    make_trainer("optimiser.steps=3", "seed=5", name="given").run()
+    return tmp_path / "given"
+
+
+def test_training_begins_from_the_weights_of_a_model(make_trainer: Make, tmp_path: Path, given: Path) -> None:
+    trainer = begin(make_trainer, tmp_path, given)
+    own, theirs = trainer.learner.model.state_dict(), load_model(given).state_dict()
+    assert own.keys() == theirs.keys()
+    assert all(torch.equal(own[name], theirs[name]) for name in own)
+    fresh = make_trainer(name="fresh").learner.model.state_dict()
+    assert not torch.equal(fresh["encoder.speaker_out.weight"], own["encoder.speaker_out.weight"])
+
+
+def test_frozen_parts_stay_bit_for_bit_and_the_others_move(make_trainer: Make, tmp_path: Path, given: Path) -> None:
+    frozen = ("encoder.trunk", "encoder.standardise")
+    trainer = begin(make_trainer, tmp_path, given, f"optimiser.frozen=[{', '.join(frozen)}]")
+    before = {name: tensor.clone() for name, tensor in trainer.learner.model.state_dict().items()}
+    trainer.run()
+    after = load_model(tmp_path / "begun").state_dict()
+    for name, tensor in after.items():
+        if name.startswith(tuple(f"{part}." for part in frozen)):
+            assert torch.equal(tensor, before[name]), name
+    assert not torch.equal(after["encoder.speaker_out.weight"], before["encoder.speaker_out.weight"])
+    assert not torch.equal(after["encoder.bottleneck.0.weight"], before["encoder.bottleneck.0.weight"])
+
+
+def test_unknown_part_is_named(make_trainer: Make) -> None:
+    with pytest.raises(DataError, match=r"no part 'encoder.trunck'.*encoder"):
+        make_trainer("optimiser.frozen=[encoder.trunck]")
+
+
+def test_weights_of_another_size_or_of_another_network_are_refused(
+    make_trainer: Make, tmp_path: Path, given: Path, make_model_dir: Callable[..., Path]
+) -> None:
+    with pytest.raises(ConfigError, match=r"--init .*given: of another size than this model: .*use its settings"):
+        begin(make_trainer, tmp_path, given, "model.encoder.embedding=12")
+    linear = torch.nn.Linear(2, 2)
+    with pytest.raises(ConfigError, match="has no part in common"):
+        take_weights(linear, [given])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="was trained at 16000 Hz, this model is for 8000 Hz"):
+        weights_digest(make_model_dir("wide", sample_rate=16000), 8000)
+
+
+def test_a_checkpoint_remembers_what_it_began_from(
+    config: Callable[..., TrainConfig], make_data_dir: Callable[..., Path], tiny: Path, tmp_path: Path, given: Path
+) -> None:
+    train_model(tiny, tmp_path / "data", tmp_path / "exp", ("optimiser.steps=2",), initial=[given])
+    assert f"initial: [{weights_digest(given, 8000)}]" in (tmp_path / "exp" / "config.yaml").read_text()
+    with pytest.raises(ConfigError, match=r"other settings \(initial: .* -> "):
+        train_model(tiny, tmp_path / "data", tmp_path / "exp", ("optimiser.steps=2",))
