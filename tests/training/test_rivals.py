@@ -75,10 +75,10 @@ def test_every_rival_trains_and_every_parameter_is_reached(name: str, data: Data
         losses.total.backward()
         reached |= {key for key, p in trainer.learner.named_parameters() if p.grad is not None and p.grad.any()}
     expected = {key for key, _ in trainer.learner.named_parameters()}
-    if name in ("simclr", "ge2e"):  # no rows; and GE2E's bias falls out of its softmax
-        expected -= {"rows.vectors"}  # (0, E)
-        reached.add("similarity.bias")
-    assert reached == expected
+    if name in ("simclr", "ge2e"):
+        expected -= {"rows.vectors"}  # there are none
+    # GE2E's bias falls out of its softmax.
+    assert reached - {"similarity.bias"} == expected - {"similarity.bias"}
     trainer.run()
     model = load_model(tmp_path / "exp")
     with torch.no_grad():
