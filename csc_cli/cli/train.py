@@ -16,7 +16,7 @@ from csc_cli.cli import options
         "csc train conf/train/csc-mini.yaml data/train exp/untrained --max-steps 0",
         "csc train conf/train/csc-mini.yaml data/train exp/csc --set objective.contrastive_weight=2",
         "csc train --nj 2 conf/train/csc-mini.yaml data/train exp/csc",
-        "csc train --init exp/sep --set optimiser.frozen=[encoder.trunk] conf/train/csc-mini.yaml data/train exp/csc",
+        "csc train --init encoder=exp/sep --set optimiser.frozen=[encoder] conf/train/csc-mini.yaml data/train exp/csc",
         "torchrun --nproc-per-node 2 -m csc_cli.cli.main train conf/train/csc-mini.yaml data/train exp/csc",
     )
 )
@@ -27,8 +27,8 @@ from csc_cli.cli import options
 @click.option("--max-steps", type=click.IntRange(min=0), help="0 writes the untrained model.")
 @click.option("--seed", type=int, help="In place of the config's seed.")
 @click.option(
-    "--init", "initial", type=click.Path(exists=True, file_okay=False, path_type=Path), multiple=True, metavar="MODEL",
-    help="Begin from the weights of this model directory, where they fit; repeatable, the last one wins.",
+    "--init", "initial", multiple=True, metavar="[PART=]MODEL",
+    help="Begin from the weights of this model directory, or of a part of it; repeatable, the last one wins.",
 )  # fmt: skip
 @options.nj
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that render.")
@@ -36,7 +36,7 @@ from csc_cli.cli import options
 @options.quiet
 def train(
     conf: Path, data: Path, exp: Path, overrides: tuple[str, ...], max_steps: int | None, seed: int | None,
-    initial: tuple[Path, ...], nj: int, workers: int, device: str,
+    initial: tuple[str, ...], nj: int, workers: int, device: str,
 ) -> None:  # fmt: skip
     """Train the model that CONF describes on the data directory DATA, into the model directory EXP.
 
@@ -44,14 +44,16 @@ def train(
     the cores of one machine share each batch, which is faster than one process of N threads.
     """
     from csc_cli.plots.curves import plot_curves
+    from csc_cli.training.initial import Initial
     from csc_cli.training.trainer import train_model
 
     if max_steps is not None:
         overrides = (*overrides, f"optimiser.steps={max_steps}")
     if seed is not None:
         overrides = (*overrides, f"seed={seed}")
+    begun = [Initial.parse(text) for text in initial]
     done = train_model(
-        conf, data, exp, overrides, device=device, nj=nj, workers=workers, initial=initial, on_checkpoint=plot_curves
+        conf, data, exp, overrides, device=device, nj=nj, workers=workers, initial=begun, on_checkpoint=plot_curves
     )
     if os.environ.get("RANK", "0") == "0":
         click.echo(done)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -29,36 +30,60 @@ def make_learner(model: SpeakerModel, rows: int, config: TrainConfig) -> Learner
         raise TypeError(f"no learner for {type(model).__name__}")
 
 
-def weights_digest(directory: Path, sample_rate: int) -> str:
-    """SHA-256 of the weights of a model directory.
+@dataclass(frozen=True)
+class Initial:
+    """A model directory to begin from, or a part of it: `encoder.trunk`."""
+
+    directory: Path
+    part: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Initial:
+        """`MODEL`, or `PART=MODEL`.
+
+        >>> Initial.parse("encoder.trunk=exp/separator").part
+        'encoder.trunk'
+        """
+        part, equals, directory = text.partition("=")
+        return cls(Path(directory), part) if equals and not Path(text).exists() else cls(Path(text))
+
+    def __str__(self) -> str:
+        return f"{self.part}={self.directory}" if self.part else str(self.directory)
+
+    def digest(self, sample_rate: int) -> str:
+        """SHA-256 of the weights, with the part's name.
+
+        Raises:
+            DataError: the model cannot be loaded.
+            ConfigError: its sampling rate is another one.
+        """
+        found = load_model(self.directory).config.sample_rate
+        if found != sample_rate:
+            raise ConfigError(
+                f"--init {self}: was trained at {found} Hz, this model is for {sample_rate} Hz; train one at that rate"
+            )
+        return (f"{self.part}=" if self.part else "") + sha256(self.directory / WEIGHTS)
+
+
+def take_weights(model: nn.Module, initial: Sequence[Initial]) -> None:
+    """Copy the tensors that both models have, by name; those of the last one given win.
 
     Raises:
-        DataError: it cannot be loaded.
-        ConfigError: its sampling rate is another one.
-    """
-    found = load_model(directory).config.sample_rate
-    if found != sample_rate:
-        raise ConfigError(
-            f"--init {directory}: was trained at {found} Hz, this model is for {sample_rate} Hz; train one at that rate"
-        )
-    return sha256(directory / WEIGHTS)
-
-
-def take_weights(model: SpeakerModel, directories: Sequence[Path]) -> None:
-    """Copy the tensors that both models have, by name; those of the last directory win.
-
-    Raises:
-        ConfigError: a directory has no such tensor, or one of another shape.
+        ConfigError: there is no such tensor, or one of another shape.
     """
     own = model.state_dict()
-    for directory in directories:
-        given = load_model(directory).state_dict()
-        common = {name: tensor for name, tensor in given.items() if name in own}
+    for item in initial:
+        given = load_model(item.directory).state_dict()
+        under = f"{item.part}." if item.part else ""
+        common = {name: tensor for name, tensor in given.items() if name in own and name.startswith(under)}
         other = [name for name, tensor in common.items() if tensor.shape != own[name].shape]
         if other:
-            raise ConfigError(f"--init {directory}: of another size than this model: {some(other)}; use its settings")
+            raise ConfigError(
+                f"--init {item}: of another size than this model: {some(other)}; use its settings, or name the part "
+                f"that fits, as in --init encoder.trunk={item.directory}"
+            )
         if not common:
-            raise ConfigError(f"--init {directory}: has no part in common with this model; leave it out")
+            raise ConfigError(f"--init {item}: has nothing in common with this model; leave it out")
         model.load_state_dict(common, strict=False)
 
 

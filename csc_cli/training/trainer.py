@@ -27,7 +27,7 @@ from csc_cli.training import checkpoint, distributed
 from csc_cli.training.batches import Carried, Corpus, MixtureBatch, RoundRobin, held_out_batches, make_corpus
 from csc_cli.training.config import TrainConfig
 from csc_cli.training.history import History
-from csc_cli.training.initial import freeze, make_learner, take_weights, weights_digest
+from csc_cli.training.initial import Initial, freeze, make_learner, take_weights
 from csc_cli.training.schedule import learning_rate, scheduled
 
 GRACE = (signal.SIGTERM, signal.SIGINT)
@@ -66,7 +66,7 @@ class Trainer:
     """Trains the model that `config` describes on `data`, in the model directory `directory`."""
 
     def __init__(self, config: TrainConfig, data: DataDir, directory: Path, device: torch.device, workers: int = 0,
-                 initial: Sequence[Path] = ()):  # fmt: skip
+                 initial: Sequence[Initial] = ()):  # fmt: skip
         self.config, self.directory, self.workers = config, directory, workers
         self.device = distributed.start(device)
         self.corpus: Corpus = make_corpus(data, config)
@@ -286,13 +286,13 @@ def train_model(
     device: str = "auto",
     nj: int = 1,
     workers: int = 0,
-    initial: Sequence[Path] = (),
+    initial: Sequence[Initial] = (),
     on_checkpoint: Callable[[Path], None] = lambda directory: None,
 ) -> str:
     """Train as the config file says, on `nj` local processes; the entry of `csc train`.
 
     Args:
-        initial: model directories whose weights it begins from, where they fit the model.
+        initial: models, or parts of them, whose weights it begins from.
 
     Returns:
         A line about what was done.
@@ -301,7 +301,7 @@ def train_model(
         CscError: the settings or the data are unfit; a loss is not finite; the run was interrupted.
     """
     config = configs.load(TrainConfig, conf, overrides)
-    config = replace(config, initial=tuple(weights_digest(model, config.model.sample_rate) for model in initial))
+    config = replace(config, initial=tuple(model.digest(config.model.sample_rate) for model in initial))
     data, chosen = DataDir.load(data_dir), pick_device(device)
     keep_memory()
     others = distributed.launch(nj)

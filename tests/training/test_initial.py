@@ -12,7 +12,7 @@ from csc_cli.errors import ConfigError, DataError
 from csc_cli.kaldi.datadir import DataDir
 from csc_cli.nn.model import load_model
 from csc_cli.training.config import TrainConfig
-from csc_cli.training.initial import take_weights, weights_digest
+from csc_cli.training.initial import Initial, take_weights
 from csc_cli.training.trainer import Trainer, train_model
 
 Make = Callable[..., Trainer]
@@ -22,7 +22,7 @@ def begin(make_trainer: Make, tmp_path: Path, given: Path, *overrides: str) -> T
     """A trainer that begins from the model directory `given`."""
     trainer = make_trainer(*overrides, name="other")
     data = DataDir.load(tmp_path / "data")
-    return Trainer(trainer.config, data, tmp_path / "begun", torch.device("cpu"), initial=[given])
+    return Trainer(trainer.config, data, tmp_path / "begun", torch.device("cpu"), initial=[Initial(given)])
 
 
 @pytest.fixture
@@ -39,6 +39,15 @@ def test_training_begins_from_the_weights_of_a_model(make_trainer: Make, tmp_pat
     assert all(torch.equal(own[name], theirs[name]) for name in own)
     fresh = make_trainer(name="fresh").learner.model.state_dict()
     assert not torch.equal(fresh["encoder.speaker_out.weight"], own["encoder.speaker_out.weight"])
+
+
+def test_a_part_of_a_model_is_enough(make_trainer: Make, tmp_path: Path, given: Path) -> None:
+    model, before = make_trainer(name="fresh").learner.model, make_trainer(name="fresh").learner.model.state_dict()
+    take_weights(model, [Initial.parse(f"encoder.trunk={given}")])
+    after, theirs = model.state_dict(), load_model(given).state_dict()
+    moved = {name for name in after if not torch.equal(after[name], before[name])}
+    assert moved and all(name.startswith("encoder.trunk.") for name in moved)
+    assert all(torch.equal(after[name], theirs[name]) for name in after if name.startswith("encoder.trunk."))
 
 
 def test_frozen_parts_stay_bit_for_bit_and_the_others_move(make_trainer: Make, tmp_path: Path, given: Path) -> None:
@@ -64,17 +73,16 @@ def test_weights_of_another_size_or_of_another_network_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=r"--init .*given: of another size than this model: .*use its settings"):
         begin(make_trainer, tmp_path, given, "model.encoder.embedding=12")
-    linear = torch.nn.Linear(2, 2)
-    with pytest.raises(ConfigError, match="has no part in common"):
-        take_weights(linear, [given])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="has nothing in common"):
+        take_weights(torch.nn.Linear(2, 2), [Initial(given)])
     with pytest.raises(ConfigError, match="was trained at 16000 Hz, this model is for 8000 Hz"):
-        weights_digest(make_model_dir("wide", sample_rate=16000), 8000)
+        Initial(make_model_dir("wide", sample_rate=16000)).digest(8000)
 
 
 def test_a_checkpoint_remembers_what_it_began_from(
     config: Callable[..., TrainConfig], make_data_dir: Callable[..., Path], tiny: Path, tmp_path: Path, given: Path
 ) -> None:
-    train_model(tiny, tmp_path / "data", tmp_path / "exp", ("optimiser.steps=2",), initial=[given])
-    assert f"initial: [{weights_digest(given, 8000)}]" in (tmp_path / "exp" / "config.yaml").read_text()
+    train_model(tiny, tmp_path / "data", tmp_path / "exp", ("optimiser.steps=2",), initial=[Initial(given)])
+    assert f"initial: [{Initial(given).digest(8000)}]" in (tmp_path / "exp" / "config.yaml").read_text()
     with pytest.raises(ConfigError, match=r"other settings \(initial: .* -> "):
         train_model(tiny, tmp_path / "data", tmp_path / "exp", ("optimiser.steps=2",))
