@@ -17,6 +17,7 @@ COMMANDS = {
     "simulate": "csc_cli.cli.simulate:simulate",
     "trials": "csc_cli.cli.trials:trials",
     "train": "csc_cli.cli.train:train",
+    "average": "csc_cli.cli.average:average",
     "extract": "csc_cli.cli.extract:extract",
     "separate": "csc_cli.cli.separate:separate",
     "score": "csc_cli.cli.score:score",

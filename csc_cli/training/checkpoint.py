@@ -15,7 +15,6 @@ import torch
 from csc_cli.errors import ConfigError, DataError
 from csc_cli.files import atomic_path
 
-KEPT = 2
 VERSION = 1
 NAME = re.compile(r"step-(\d{8,})\.pt")
 KEYS = {"version", "step", "settings", "identity", "learner", "optimiser", "parted", "seconds"}
@@ -25,12 +24,12 @@ def path_of(directory: Path, step: int) -> Path:
     return directory / f"step-{step:08d}.pt"
 
 
-def save(directory: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write the checkpoint of `step` and remove all but the newest `KEPT`."""
+def save(directory: Path, step: int, state: dict[str, Any], kept: int = 2) -> Path:
+    """Write the checkpoint of `step` and remove all but the newest `kept`."""
     target = path_of(directory, step)
     with atomic_path(target) as path:
         torch.save({"version": VERSION, "step": step, **state}, path)
-    for old in steps(directory)[:-KEPT]:
+    for old in steps(directory)[:-kept]:
         path_of(directory, old).unlink(missing_ok=True)
     return target
 
@@ -55,6 +54,22 @@ def load_latest(directory: Path, settings: dict[str, Any], identity: str) -> dic
     if not found:
         return None
     path = path_of(directory, found[-1])
+    state = read(path)
+    changed = differences(state["settings"], settings)
+    if changed:
+        raise ConfigError(f"{path}: was trained with other settings ({'; '.join(changed)}); use another EXP directory")
+    if state["identity"] != identity:
+        raise ConfigError(f"{path}: was trained on other utterances; use another EXP directory")
+    return state
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A checkpoint, read without running code.
+
+    Raises:
+        DataError: the file is damaged, or something else.
+        ConfigError: it was made by a newer version of csc.
+    """
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
@@ -63,11 +78,6 @@ def load_latest(directory: Path, settings: dict[str, Any], identity: str) -> dic
         raise DataError(f"{path}: not a checkpoint of a training; remove it to go on from the one before")
     if state["version"] > VERSION:
         raise ConfigError(f"{path}: written by a newer csc (format {state['version']}); update csc")
-    changed = differences(state["settings"], settings)
-    if changed:
-        raise ConfigError(f"{path}: was trained with other settings ({'; '.join(changed)}); use another EXP directory")
-    if state["identity"] != identity:
-        raise ConfigError(f"{path}: was trained on other utterances; use another EXP directory")
     return state
 
 

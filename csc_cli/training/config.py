@@ -106,10 +106,11 @@ class TrackingConfig:
     log_every: int = 20  # steps a line of train.jsonl
     held_out_every: int = 200
     checkpoint_every: int = 200
+    kept: int = 2  # checkpoints; more are for `csc average`
 
     def __post_init__(self) -> None:
-        if min(self.log_every, self.held_out_every, self.checkpoint_every) < 1:
-            raise ConfigError("log_every, held_out_every and checkpoint_every must be at least 1")
+        if min(self.log_every, self.held_out_every, self.checkpoint_every, self.kept) < 1:
+            raise ConfigError("log_every, held_out_every, checkpoint_every and kept must be at least 1")
 
 
 @dataclass(frozen=True)

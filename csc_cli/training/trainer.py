@@ -251,7 +251,7 @@ class Trainer:
                 "parted": self.batches.parted, "seconds": self.seconds, "sums": self.sums,
                 "settings": self.settings, "identity": self.identity,
             }  # fmt: skip
-            checkpoint.save(self.directory / "checkpoints", self.step, state)
+            checkpoint.save(self.directory / "checkpoints", self.step, state, self.config.tracking.kept)
             save_model(self.learner.model, self.directory, configs.dumps(self.config))
             on_checkpoint(self.directory)
         distributed.wait()
