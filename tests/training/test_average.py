@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import torch
 from click.testing import Result
 
@@ -46,7 +45,7 @@ def test_what_has_no_mean_is_refused(csc: Run, make_model_dir: Callable[..., Pat
     model, wide = make_model_dir("model"), make_model_dir("wide", sample_rate=16000)
     assert "one model has no mean" in csc("average", model, tmp_path / "x", status=1).stderr
     assert "would be written over one of its sources" in csc("average", model, wide, model, status=1).stderr
-    assert (
-        "takes one model directory, not 2" in csc("average", "--last", 2, model, wide, tmp_path / "x", status=1).stderr
-    )
+    assert "has other settings than" in csc("average", model, wide, tmp_path / "x", status=1).stderr
+    result = csc("average", "--last", 2, model, wide, tmp_path / "x", status=1)
+    assert "takes one model directory, not 2" in result.stderr
     assert not (tmp_path / "x").exists()
