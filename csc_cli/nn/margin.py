@@ -57,7 +57,9 @@ def aam_loss(
     Args:
         cosine, target, margin, scale: as for `aam_logits`.
         others: (A, K) further true labels of the anchor's recording, -1 where there is none: their rows leave
-            the normaliser, for a talker is no wrong answer beside another talker of the same mixture (ours).
+            the normaliser (ours). For one embedding that stands for all talkers of a mixture, where none of
+            them is a wrong answer. Not for several embeddings under a permutation: each may then lie midway
+            between all talkers' rows at no cost, and nothing parts them (seen).
 
     Returns:
         (A,) nats, 0 where target is -1.
@@ -84,7 +86,8 @@ def margin_mixup_loss(
 
     lambda l(y_1, lambda m) + (1 - lambda) l(y_2, (1 - lambda) m), l the cross entropy of AAM-softmax: both
     labels of a mixture of two recordings count, each as much, and with as much of the margin, as its
-    recording has of the mixture. With lambda = 1 it is AAM-softmax.
+    recording has of the mixture. With lambda = 1 it is AAM-softmax. The paper's idea; the formula is ours as
+    far as it goes beyond what docs/rivals.md quotes.
 
     Args:
         cosine: (A, N) of the one embedding of a mixture; first, second: (A,) labels, -1 where there is none.
@@ -99,3 +102,20 @@ def margin_mixup_loss(
     for own, other, part in ((first, second, share), (second, first, 1 - share)):
         total = total + part * aam_loss(cosine, own, part * margin, scale, other[:, None] if apart else None)
     return total
+
+
+def mixing_share(power: Tensor) -> Tensor:
+    """lambda of the first of two sources, by amplitude: x = lambda x_1 + (1 - lambda) x_2 with x_1, x_2 alike loud.
+
+    Args:
+        power: (A, 2) mean squares of the sources as they are in the mixture.
+
+    Returns:
+        (A,) in [0, 1]; 1 where both are silent.
+
+    >>> mixing_share(torch.tensor([[4.0, 1.0], [1.0, 0.0]]))
+    tensor([0.6667, 1.0000])
+    """
+    first, second = power.sqrt().unbind(1)
+    total = first + second
+    return torch.where(total > 0, first / total.clamp(min=torch.finfo(power.dtype).tiny), 1.0)

@@ -31,6 +31,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         """x (B, C, L), mask (B, 1, L) true at real frames, None where all are -> (B, C, L)."""
         if not self.training or (mask is None and self.total is None and x.shape[0] * x.shape[2] > 1):
             return super().forward(x)
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
         keep = torch.ones_like(x[:, :1]) if mask is None else mask.to(x.dtype)
         shift = self.running_mean[:, None]  # near the mean, so that the difference of two sums keeps its digits
         moved = (x - shift) * keep

@@ -27,9 +27,13 @@ class Recursed(NamedTuple):
 
 
 class Recursive(nn.Module):
-    """Q attentions through one set of weights (eq. 9 to 14, 21)."""
+    """Q attentions through one set of weights (eq. 9 to 14, 21).
 
-    trained_frames: Tensor
+    Coverage is counted relative to attention that is even: c_t times the recording's frames, 1 on average.
+    That is eq. 10 in training and eq. 21 afterwards, with W_c in units of the training's frames, so their
+    number need not be known. It changes where training starts (ours): with c_t itself, of the size 1 / T, the
+    second embedding is the first again for a long while.
+    """
 
     def __init__(self, features: int, embeddings: int) -> None:
         super().__init__()
@@ -38,25 +42,23 @@ class Recursive(nn.Module):
         self.coverage = nn.Conv1d(features, ATTENTION, 1, bias=False)  # W_c
         self.out = nn.Conv1d(ATTENTION, features, 1)  # W_2, b_2
         self.exists = nn.Linear(features, 1)  # w, b
-        # T_train of eq. 21: the frames of a training batch, 3 s in the paper until there was one.
-        self.register_buffer("trained_frames", torch.tensor(300.0))
 
     def forward(self, x: Tensor, frames: Frames) -> Recursed:
         """(B, D, L) -> statistics under each attention, and whether it found somebody."""
-        if self.training:
-            self.trained_frames.fill_(x.shape[2])
-        # Eq. 21: keeps what is covered of a frame on average what it was in training, whatever the length.
-        stretch = (frames.counts / self.trained_frames)[:, None, None].to(x.dtype)
+        counts = frames.counts[:, None, None].to(x.dtype)
         context = in_context(self.hidden, x, frames)  # W_1 e_t + b_1, eq. 1 to 3
-        covered = torch.zeros_like(x)  # c_t, the sum of the attentions so far
-        pooled, existence = [], []
-        for index in range(self.embeddings):
-            hidden = context if index == 0 else context + self.coverage(covered) * stretch
+        pooled: list[Tensor] = []
+        existence: list[Tensor] = []
+        attentions: list[Tensor] = []
+        for _ in range(self.embeddings):
+            hidden = context
+            if attentions:
+                covered = torch.stack(attentions).sum(0)  # c_t, below eq. 10
+                hidden = context + self.coverage(covered * counts)
             scores = self.out(functional.relu(hidden))  # eq. 10
-            weights = over_time(scores, frames)  # eq. 9
-            pooled.append(weighted_statistics(x, weights))  # eq. 12, 13
+            attentions.append(over_time(scores, frames))  # eq. 9
+            pooled.append(weighted_statistics(x, attentions[-1]))  # eq. 12, 13
             existence.append(self.exists(mean_scores(scores, frames))[:, 0])  # eq. 14
-            covered = covered + weights.to(x.dtype)
         return Recursed(torch.stack(pooled, 1), torch.stack(existence, 1))
 
 
