@@ -102,20 +102,3 @@ def margin_mixup_loss(
     for own, other, part in ((first, second, share), (second, first, 1 - share)):
         total = total + part * aam_loss(cosine, own, part * margin, scale, other[:, None] if apart else None)
     return total
-
-
-def mixing_share(power: Tensor) -> Tensor:
-    """lambda of the first of two sources, by amplitude: x = lambda x_1 + (1 - lambda) x_2 with x_1, x_2 alike loud.
-
-    Args:
-        power: (A, 2) mean squares of the sources as they are in the mixture.
-
-    Returns:
-        (A,) in [0, 1]; 1 where both are silent.
-
-    >>> mixing_share(torch.tensor([[4.0, 1.0], [1.0, 0.0]]))
-    tensor([0.6667, 1.0000])
-    """
-    first, second = power.sqrt().unbind(1)
-    total = first + second
-    return torch.where(total > 0, first / total.clamp(min=torch.finfo(power.dtype).tiny), 1.0)

@@ -3,7 +3,8 @@
 The recordings, their talkers and their rows are those that CSC is trained on. Where a recording has one
 embedding, each of its talkers is a target, and no talker of a recording is held against another one of it.
 Several embeddings are assigned to the talkers with the least loss (permutation-invariant training over the
-AAM-softmax loss, ours after Kolbaek et al. 2017); those of a cascade as its streams are.
+AAM-softmax loss, ours after Kolbaek et al. 2017); those of a cascade as its streams are. Each of them is held
+against the other talkers too: otherwise all could lie midway between the talkers' rows at no cost.
 
 Legend: B recordings, Q embeddings of each, C sources of each, E dimensions, N rows.
 """
@@ -45,7 +46,8 @@ class RivalLearner(nn.Module):
         self.count = rows
         self.rows = Rows(0 if self.among_pairs else rows, config.model.embedding)
         self.similarity = Ge2e() if self.config.loss == "ge2e" else None
-        model.embedder.share_statistics(distributed.total_with_gradient)
+        if distributed.world() > 1:  # one process has a faster way of its own
+            model.embedder.share_statistics(distributed.total_with_gradient)
 
     @property
     def among_pairs(self) -> bool:
@@ -121,11 +123,14 @@ class RivalLearner(nn.Module):
         return figures
 
     def cost(self, z: Tensor, labels: Tensor, margin: float) -> Tensor:
-        """AAM-softmax loss of each embedding for each talker: (B, Q, E), (B, C) -> (B, Q, C); 0 for silent ones."""
+        """AAM-softmax loss of each embedding for each talker: (B, Q, E), (B, C) -> (B, Q, C); 0 for silent ones.
+
+        A recording's only embedding is not held against its other talkers.
+        """
         count = labels.shape[1]
         cosine = self.rows.cosine(z)[:, :, None].expand(-1, -1, count, -1)  # (B, Q, C, N)
         target = labels[:, None].expand(-1, z.shape[1], -1)  # (B, Q, C)
-        others = labels[:, None, None].expand(*target.shape, -1).flatten(0, 2)
+        others = labels[:, None, None].expand(*target.shape, -1).flatten(0, 2) if z.shape[1] == 1 else None
         loss = aam_loss(cosine.flatten(0, 2), target.flatten(), margin, self.config.scale, others)
         return loss.view(target.shape)
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from csc_cli.nn.margin import Rows, aam_logits, aam_loss, margin_mixup_loss, mixing_share
+from csc_cli.nn.margin import Rows, aam_logits, aam_loss, margin_mixup_loss
 
 SCALE = 7.0
 
@@ -105,11 +105,3 @@ def test_rows_are_compared_by_angle() -> None:
         torch.testing.assert_close(found[..., n], functional.cosine_similarity(z, row, dim=-1))
     rows.cosine(z).sum().backward()
     assert bool(rows.vectors.grad.any(1).all())
-
-
-def test_share_is_of_amplitude() -> None:
-    sir_db = torch.tensor([0.0, 6.0, -20.0])
-    power = torch.stack([10 ** (sir_db / 10), torch.ones(3)], 1) * 0.01
-    share = mixing_share(power)
-    torch.testing.assert_close(20 * torch.log10(share / (1 - share)), sir_db, atol=1e-4, rtol=0)
-    assert mixing_share(torch.tensor([[2.0, 0.0], [0.0, 3.0], [0.0, 0.0]])).tolist() == [1, 0, 1]

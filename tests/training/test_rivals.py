@@ -127,7 +127,7 @@ def test_both_talkers_are_targets_and_neither_is_held_against_the_other() -> Non
     np.testing.assert_allclose(value.sum().item(), sum(expected), rtol=1e-9)
 
 
-def test_permutation_is_the_cheaper_one_and_one_talker_is_both_embeddings() -> None:
+def test_permutation_is_the_cheaper_one_each_embedding_is_held_against_both_talkers() -> None:
     rival, labels = learner("pit"), [[0, 3], [2, -1]]
     z = torch.randn(2, 2, 12, dtype=torch.float64)
     value, _ = rival.figures(Heard(z, None, None), batch(labels), torch.tensor(labels), 0.2)["speaker"]
@@ -135,13 +135,32 @@ def test_permutation_is_the_cheaper_one_and_one_talker_is_both_embeddings() -> N
     torch.testing.assert_close(value, swapped)
     rows, vectors = rival.rows.vectors.detach().numpy(), z.numpy()
 
-    def cost(item: int, embedding: int, own: int, other: int) -> float:
-        return by_hand(vectors[item, embedding], rows, own, other, 0.2, 30.0)
+    def cost(item: int, embedding: int, own: int) -> float:
+        return by_hand(vectors[item, embedding], rows, own, -1, 0.2, 30.0)
 
-    straight = cost(0, 0, 0, 3) + cost(0, 1, 3, 0)
-    crossed = cost(0, 1, 0, 3) + cost(0, 0, 3, 0)
+    straight = cost(0, 0, 0) + cost(0, 1, 3)
+    crossed = cost(0, 1, 0) + cost(0, 0, 3)
     np.testing.assert_allclose(value[0].sum().item(), min(straight, crossed), rtol=1e-9)
-    np.testing.assert_allclose(value[1].sum().item(), (cost(1, 0, 2, -1) + cost(1, 1, 2, -1)) / 2, rtol=1e-9)
+    # Where there is one talker, both embeddings are the talker's.
+    np.testing.assert_allclose(value[1].sum().item(), (cost(1, 0, 2) + cost(1, 1, 2)) / 2, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["pit", "recursive"])
+def test_two_embeddings_midway_between_the_talkers_are_worse_than_one_for_each(name: str) -> None:
+    rival, labels = learner(name), [[0, 3]]
+    rows = rival.rows.vectors.detach()
+    apart = rows[None, [0, 3]]
+    midway = torch.nn.functional.normalize(apart, dim=-1).mean(1, keepdim=True).expand(-1, 2, -1)
+    existence = torch.zeros(1, 2, dtype=torch.float64) if name == "recursive" else None
+    costs = [
+        float(
+            rival.figures(Heard(z, existence, None), batch(labels), torch.tensor(labels), 0.0)["speaker"][0]
+            .detach()
+            .sum()
+        )
+        for z in (apart, midway)
+    ]
+    assert costs[0] + 2 * math.log(1.9) < costs[1]  # midway each is one of two at best
 
 
 def test_recursive_embeddings_beyond_the_talkers_are_asked_nothing_but_that_they_are_none() -> None:

@@ -32,10 +32,10 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         if not self.training or (mask is None and self.total is None and x.shape[0] * x.shape[2] > 1):
             return super().forward(x)
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        keep = torch.ones_like(x[:, :1]) if mask is None else mask.to(x.dtype)
         shift = self.running_mean[:, None]  # near the mean, so that the difference of two sums keeps its digits
-        moved = (x - shift) * keep
-        sums = torch.cat([moved.sum((0, 2)), moved.square().sum((0, 2)), keep.sum()[None]])
+        moved = x - shift if mask is None else (x - shift) * mask
+        real = x.new_full((1,), x.shape[0] * x.shape[2]) if mask is None else mask.sum().to(x.dtype)[None]
+        sums = torch.cat([moved.sum((0, 2)), moved.square().sum((0, 2)), real])
         sums = sums if self.total is None else self.total(sums)
         first, second, count = sums.split([x.shape[1], x.shape[1], 1])
         mean = first / count
@@ -43,7 +43,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         mean = mean + shift[:, 0]
         self.follow(mean.detach(), variance.detach() * count / (count - 1).clamp(min=1))
         scale = self.weight * (variance + self.eps).rsqrt()
-        return (x - mean[:, None]) * scale[:, None] + self.bias[:, None]
+        return torch.addcmul((self.bias - mean * scale)[:, None], x, scale[:, None])
 
     @torch.no_grad()
     def follow(self, mean: Tensor, variance: Tensor) -> None:

@@ -92,4 +92,4 @@ def test_one_frame_of_one_recording_can_be_trained_on() -> None:
     x = torch.randn(1, 4, 1, requires_grad=True)
     found = MaskedBatchNorm(4)(x)
     found.sum().backward()
-    assert not found.detach().any() and bool(torch.isfinite(x.grad).all())
+    assert float(found.detach().abs().max()) < 1e-4 and bool(torch.isfinite(x.grad).all())
