@@ -25,7 +25,7 @@ def score_cosine(
     test: str,
     out: str | Path,
     *,
-    streams: Path | None = None,
+    streams: str | Path | None = None,
     mean: str | None = None,
     center_on: str | None = None,
     pooling: Pool = "max",

@@ -11,7 +11,7 @@ from csc_cli.cli import options
 
 
 def _table(name: str, **kwargs: Any) -> Any:
-    return click.option(name, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", **kwargs)
+    return click.option(name, type=options.Source(), metavar="FILE", **kwargs)
 
 
 @click.command(
@@ -21,8 +21,8 @@ def _table(name: str, **kwargs: Any) -> Any:
         "csc evaluate trials scores results --enroll-utt2spk enroll/utt2spk --utt2spk test/utt2spk",
     )
 )
-@options.existing("trials")
-@options.existing("scores", nargs=-1, required=True)
+@options.source("trials")
+@options.source("scores", nargs=-1, required=True)
 @options.output("out")
 @_table("--utt2cond", help="Lines 'UTT CONDITION' of the test utterances: results by condition.")
 @click.option(
@@ -40,7 +40,7 @@ def _table(name: str, **kwargs: Any) -> Any:
 )
 @click.option("--p-target", type=float, default=0.01, show_default=True, help="Prior of a target for minDCF.")
 @options.seed
-def evaluate(trials: Path, scores: tuple[Path, ...], out: Path, **settings: Any) -> None:
+def evaluate(trials: Path | str, scores: tuple[Path | str, ...], out: Path, **settings: Any) -> None:
     """Error rates of one or more SCORES files on TRIALS, by condition, written to the folder OUT.
 
     Writes results.md, results.json, det.png and histogram.png, and prints the table. Further SCORES are compared with

@@ -20,6 +20,27 @@ def existing(name: str, **kwargs: Any) -> Any:
     return click.argument(name, type=click.Path(exists=True, path_type=Path), **kwargs)
 
 
+class Source(click.ParamType):
+    """A file that must exist; or `-`, `COMMAND |`, and either of these or a file behind `ark:`, as a text."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
+        if (
+            isinstance(value, Path)
+            or value == "-"
+            or value.endswith("|")
+            or value.partition(":")[0] in ("ark", "ark,t")
+        ):
+            return value
+        return click.Path(exists=True, dir_okay=False, path_type=Path).convert(value, param, ctx)
+
+
+def source(name: str, **kwargs: Any) -> Any:
+    """An argument that is read: a file, `-`, or `COMMAND |`."""
+    return click.argument(name, type=Source(), **kwargs)
+
+
 def output(name: str, **kwargs: Any) -> Any:
     """An argument that is a file or folder which the command writes."""
     return click.argument(name, type=click.Path(path_type=Path), **kwargs)

@@ -21,13 +21,13 @@ def score() -> None:
         "csc score cosine --mean mean.vec trials scp:enroll.scp 'ark:copy-vector scp:test.scp ark:- |' -",
     )
 )
-@options.existing("trials")
+@options.source("trials")
 @click.argument("enroll")
 @click.argument("test")
 @options.output("out")
 @click.option(
     "--streams",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=options.Source(),
     metavar="UTT2STREAMS",
     help="Lines 'UTT UTT-s1 UTT-s2': the vectors of TEST that belong to a test utterance.",
 )
@@ -43,8 +43,8 @@ def score() -> None:
 )
 @options.quiet
 def cosine(
-    trials: Path, enroll: str, test: str, out: Path, streams: Path | None, mean: str | None, center_on: str | None,
-    pooling: str,
+    trials: Path | str, enroll: str, test: str, out: Path, streams: Path | str | None, mean: str | None,
+    center_on: str | None, pooling: str,
 ) -> None:  # fmt: skip
     """Write the cosine of the two vectors of each trial to OUT ('-': standard output).
 

@@ -24,7 +24,7 @@ from csc_cli.cli import options
     help="Where spk1.scp, spk2.scp of the single talkers lie.  [default: DATA, where it has them]",
 )  # fmt: skip
 @click.option(
-    "--utt2cond", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    "--utt2cond", type=options.Source(), metavar="FILE",
     help="Lines 'UTT CONDITION': means by condition.",
 )  # fmt: skip
 @click.option("--float", "unrounded", is_flag=True, help="32-bit float wavs, for measuring; Kaldi reads 16-bit ones.")
@@ -33,7 +33,7 @@ from csc_cli.cli import options
 @options.device
 @options.quiet
 def separate(
-    model: Path, data: Path, out: Path, reference: Path | None, utt2cond: Path | None, batch_seconds: float,
+    model: Path, data: Path, out: Path, reference: Path | None, utt2cond: Path | str | None, batch_seconds: float,
     nj: int, device: str, unrounded: bool,
 ) -> None:  # fmt: skip
     """Write one wav a talker of each recording of DATA: OUT/spk1/UTT.wav, OUT/spk2/UTT.wav, ..., and spk1.scp, ...

@@ -7,6 +7,7 @@ there, and takes text without a point for whole numbers. What is written it read
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import IO, Any
 
 import numpy as np
@@ -15,18 +16,19 @@ from csc_cli.errors import DataError
 from csc_cli.kaldi import compression
 
 # Type and axes of what is stored plainly.
+FLOAT, DOUBLE = np.dtype("<f4"), np.dtype("<f8")
 PLAIN: dict[bytes, tuple[np.dtype[Any], int]] = {
-    b"FV ": (np.dtype("<f4"), 1),
-    b"DV ": (np.dtype("<f8"), 1),
-    b"FM ": (np.dtype("<f4"), 2),
-    b"DM ": (np.dtype("<f8"), 2),
+    b"FV ": (FLOAT, 1),
+    b"DV ": (DOUBLE, 1),
+    b"FM ": (FLOAT, 2),
+    b"DM ": (DOUBLE, 2),
 }
 TAGS = {(dtype, axes): tag for tag, (dtype, axes) in PLAIN.items()}
 COMPRESSED = (b"CM ", b"CM2 ", b"CM3 ")
 # How the headers end: the number of bytes of a size (4), then the size; twice for a matrix.
 SIZE = struct.Struct("<bi")
 SIZES = struct.Struct("<bibi")
-PIECE = 1 << 24
+PIECE = 1 << 20
 # What else may stand in an archive, and why it is not read.
 OTHERS = (
     (b"PKL", "a pickle, which could run code"),
@@ -105,10 +107,10 @@ def read_exactly(stream: IO[bytes], size: int) -> bytes:
     """`size` bytes; no more memory than the bytes that are there, whatever a damaged header asks for."""
     data = stream.read(min(size, PIECE))
     if size > PIECE:
-        pieces = [data]
-        while data and size > (len(pieces)) * PIECE:
-            data = stream.read(min(size - len(pieces) * PIECE, PIECE))
-            pieces.append(data)
+        pieces, there = [data], len(data)
+        while there < size and pieces[-1]:
+            pieces.append(stream.read(min(size - there, there)))
+            there += len(pieces[-1])
         data = b"".join(pieces)
     if len(data) < size:
         raise DataError(f"truncated: {len(data)} of {size} bytes are there; write the archive again")
@@ -132,7 +134,8 @@ def parse_text(text: bytes, dtype: type[np.floating] = np.float32) -> np.ndarray
     """What stands between the brackets: one line is a vector, lines (or `;`) are the rows of a matrix."""
     lines = text.replace(b";", b"\n").split(b"\n")
     try:
-        rows = [np.array(line.split(), dtype=dtype) for line in lines]
+        with np.errstate(over="ignore"):  # gives infinity, which the reader then names
+            rows = [np.array(line.split(), dtype=dtype) for line in lines]
     except ValueError as error:
         raise DataError(f"{error}; correct the line") from None
     if b"_" in text:  # Python's own way to group digits
@@ -164,13 +167,18 @@ def binary_of(array: np.ndarray, method: int = 0) -> bytes:
     """The array's binary form, without the `\\0B` before it; see `write_array`."""
     if array.ndim == 2 and method and array.size:
         return compression.compress(array, method)
-    dtype = np.dtype("<f8" if array.dtype == np.float64 else "<f4")
-    sizes = [part for size in array.shape for part in (4, size)]
+    is_double = array.dtype == np.float64
     try:
-        header = TAGS[dtype, array.ndim] + (SIZE if array.ndim == 1 else SIZES).pack(*sizes)
+        header = _header(array.shape, is_double)
     except struct.error:
         raise DataError(f"has shape {array.shape}; Kaldi's sizes end at 2147483647") from None
-    return header + np.asarray(array, dtype).tobytes()
+    return header + np.asarray(array, DOUBLE if is_double else FLOAT).tobytes()
+
+
+@lru_cache(maxsize=64)
+def _header(shape: tuple[int, ...], is_double: bool) -> bytes:
+    tag = TAGS[DOUBLE if is_double else FLOAT, len(shape)]
+    return tag + (SIZE if len(shape) == 1 else SIZES).pack(*[part for size in shape for part in (4, size)])
 
 
 def text_of(array: np.ndarray) -> bytes:

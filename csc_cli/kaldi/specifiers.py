@@ -23,12 +23,12 @@ SEPARATORS = re.compile(r"[,\s]+")
 class Rspecifier:
     """`scp:FILE` or `ark:FILE`, what to read a table from.
 
-    `permissive` (p): leave out what cannot be read. `sorted` (s): the keys ascend as bytes; `called_sorted` (cs):
-    and so do the keys asked for; both matter to random access alone (`access.open_table`). The other options
-    (`o`, `t`, `b`, `bg` and the opposites of all) need no action here.
+    `permissive` (p): leave out what cannot be read. For random access (`access.open_table`): `sorted` (s), the keys
+    ascend as bytes; `called_sorted` (cs), so do the keys that are asked for; `once` (o), each is asked for once.
+    The other options (`t`, `b`, `bg`) need no action here.
 
-    >>> Rspecifier.parse("scp,p:data/feats.scp")
-    Rspecifier(kind='scp', rxfilename='data/feats.scp', permissive=True, sorted=False, called_sorted=False)
+    >>> Rspecifier.parse("scp,p:data/feats.scp").permissive
+    True
     """
 
     kind: str
@@ -36,6 +36,7 @@ class Rspecifier:
     permissive: bool = False
     sorted: bool = False
     called_sorted: bool = False
+    once: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Rspecifier:
@@ -48,7 +49,7 @@ class Rspecifier:
             raise DataError(f"'{text}' is no rspecifier; {_advice(text)}")
         if name.startswith("|"):
             raise DataError(f"'{text}' would write to a command, not read; write '{kind[0]}:COMMAND |'")
-        return cls(kind[0], name, _last(options, "p"), _last(options, "s"), _last(options, "cs"))
+        return cls(kind[0], name, *(_last(options, option) for option in ("p", "s", "cs", "o")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +116,27 @@ def is_pipe(name: str) -> bool:
     return name.endswith("|") or name.startswith("|")
 
 
-def split_offset(name: str) -> tuple[str, int, str | None]:
-    """`FILE:OFFSET[RANGE]` -> (FILE, OFFSET, RANGE); without an offset 0, without a range None.
+def split_range(name: str) -> tuple[str, str | None]:
+    """`NAME[FIRST:LAST]` -> (NAME, `FIRST:LAST`); without a range (NAME, None).
 
-    >>> split_offset("a.ark:17"), split_offset("a.ark:17[0:9]"), split_offset("a:b.ark")
-    (('a.ark', 17, None), ('a.ark', 17, '0:9'), ('a:b.ark', 0, None))
+    >>> split_range("a.ark:17[0:9,3:5]"), split_range("a.ark:17")
+    (('a.ark:17', '0:9,3:5'), ('a.ark:17', None))
     """
-    span = re.search(r"\[([\d:,]+)\]$", name) if name.endswith("]") else None
-    path, _, offset = (name[: span.start()] if span else name).rpartition(":")
+    span = re.search(r"\[([0-9:,]{1,99})\]$", name) if name.endswith("]") else None
+    return (name[: span.start()].rstrip(), span[1]) if span else (name, None)
+
+
+def split_offset(name: str) -> tuple[str, int]:
+    """`FILE:OFFSET` -> (FILE, OFFSET); without an offset (FILE, 0).
+
+    >>> split_offset("a.ark:17"), split_offset("a:b.ark")
+    (('a.ark', 17), ('a:b.ark', 0))
+    """
+    path, _, offset = name.rpartition(":")
     # More than 18 digits are no offset, and nothing that a file could be asked for.
     if path and offset.isascii() and offset.isdigit() and len(offset) < 19:
-        return path, int(offset), span and span[1]
-    return name[: span.start()] if span else name, 0, span and span[1]
+        return path, int(offset)
+    return name, 0
 
 
 @contextmanager
@@ -146,13 +156,13 @@ def open_input(name: str) -> Iterator[IO[bytes]]:
             yield stream
 
 
-def open_file(name: str) -> IO[bytes]:
+def open_file(name: str, buffer: int = BUFFER) -> IO[bytes]:
     """A file for reading, at its OFFSET where `name` says one. Errors as `open_input`."""
     try:
-        path, offset, _ = split_offset(name)
-        if exists(name) or not offset:
+        path, offset = split_offset(name)
+        if not offset or exists(name):
             path, offset = name, 0
-        stream = open(path, "rb", BUFFER)  # noqa: SIM115
+        stream = open(path, "rb", buffer)  # noqa: SIM115
         if offset:
             stream.seek(offset)
         return stream

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import gc
 import operator
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from os.path import exists
 from pathlib import Path
 
 from csc_cli.errors import DataError
 from csc_cli.files import open_atomic
 from csc_cli.kaldi.faults import Fault, raise_first
-from csc_cli.kaldi.specifiers import unwritable
+from csc_cli.kaldi.specifiers import Rspecifier, is_pipe, open_input, unwritable
+
+BOM = b"\xef\xbb\xbf"
+ARK = re.compile(r"[a-z, ]*\bark\b[a-z, ]*:")
 
 
 @dataclass(slots=True)
@@ -60,9 +65,14 @@ def parse(path: str | Path, *, in_order: bool = True, values: bool = True) -> Ta
     path = Path(path)
     try:
         data = path.read_bytes()
-    except OSError as error:
-        fault = Fault(path, None, f"cannot be read: {error.strerror}", "create it, or correct the path")
+    except (OSError, ValueError) as error:
+        message = getattr(error, "strerror", None) or str(error)
+        fault = Fault(path, None, f"cannot be read: {message}", "create it, or correct the path")
         return Table(path, [], [], [], [fault])
+    return _parse(path, data, in_order, values)
+
+
+def _parse(path: Path, data: bytes, in_order: bool, values: bool) -> Table:
     if not data:
         return Table(path, [], [], [], [Fault(path, None, "is empty", "write it again; it has no entries")])
     with without_gc():
@@ -71,7 +81,7 @@ def parse(path: str | Path, *, in_order: bool = True, values: bool = True) -> Ta
 
 def _parse_sound(path: Path, data: bytes, in_order: bool) -> Table | None:
     """The quick way for a file without faults; None where there is any doubt."""
-    if b"\r" in data or b"\0" in data:
+    if b"\r" in data or b"\0" in data or data.startswith(BOM):
         return None
     try:
         rows = [line.split(None, 1) for line in data.decode("utf-8").removesuffix("\n").split("\n")]
@@ -92,6 +102,10 @@ def _parse_faulty(path: Path, data: bytes, in_order: bool, values: bool) -> Tabl
     lines: list[int] = []
     first: dict[str, int] = {}
     rows = data.removesuffix(b"\n").split(b"\n")
+    if data.startswith(BOM):
+        rows[0] = rows[0].removeprefix(BOM)
+        remedy = f"remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' {path}"
+        table.faults.append(Fault(path, 1, "begins with a byte order mark", remedy))
     crlf = [number for number, row in enumerate(rows, 1) if row.endswith(b"\r")]
     if crlf:
         remedy = f"convert it to Unix line ends: sed -i 's/\\r$//' {path}"
@@ -145,20 +159,30 @@ def order_faults(table: Table) -> list[Fault]:
     return [Fault(table.path, table.lines[i], message, f"sort it: LC_ALL=C sort -o {table.path} {table.path}")]
 
 
-def read_map(path: str | Path, *, values: bool = True) -> dict[str, str]:
+def read_map(source: str | Path, *, values: bool = True) -> dict[str, str]:
     """Key -> rest of the line, in the file's order; `values` as for `parse`.
+
+    Args:
+        source: a file, `-`, a pipe, or one of these behind `ark:` or `ark,t:`, as Kaldi's programs take them.
 
     Raises:
         DataError: with `path:line`, for a damaged or empty file or a key given twice.
     """
-    table = parse(path, in_order=False, values=values)
+    name = str(source)
+    if ARK.match(name) and not exists(name):
+        name = Rspecifier.parse(name).rxfilename
+    if name == "-" or is_pipe(name):
+        with open_input(name) as stream:
+            table = _parse(Path(name), stream.read(), False, values)
+    else:
+        table = parse(name, in_order=False, values=values)
     raise_first(table.faults)
     return table.as_dict()
 
 
-def read_keyed(path: str | Path) -> dict[str, list[str]]:
-    """Key -> fields of the rest of the line; errors as `read_map`."""
-    return {key: value.split() for key, value in read_map(path).items()}
+def read_keyed(source: str | Path) -> dict[str, list[str]]:
+    """Key -> fields of the rest of the line; source and errors as `read_map`."""
+    return {key: value.split() for key, value in read_map(source).items()}
 
 
 def write_map(path: str | Path, table: Mapping[str, str | Iterable[str]]) -> None:

@@ -13,7 +13,7 @@ from csc_cli.kaldi.text import read_map
 from csc_cli.kaldi.trials import Trials
 
 
-def conditions(trials: Trials, utt2cond: Path | None) -> tuple[NDArray[np.intp], list[str]]:
+def conditions(trials: Trials, utt2cond: str | Path | None) -> tuple[NDArray[np.intp], list[str]]:
     """The condition of each trial (N,), that of its test utterance, and the conditions' names in order.
 
     Raises:

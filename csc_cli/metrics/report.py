@@ -24,14 +24,14 @@ METHOD = {"level": 0.95, "method": "bootstrap over speakers, bias-corrected perc
 
 
 def evaluate(
-    trials: Path,
-    scores: Sequence[Path],
+    trials: str | Path,
+    scores: Sequence[str | Path],
     out: Path,
     *,
     names: Sequence[str] = (),
-    utt2cond: Path | None = None,
-    enroll_utt2spk: Path | None = None,
-    utt2spk: Path | None = None,
+    utt2cond: str | Path | None = None,
+    enroll_utt2spk: str | Path | None = None,
+    utt2spk: str | Path | None = None,
     replicates: int = 1000,
     seed: int = 0,
     p_target: float = 0.01,
@@ -83,7 +83,7 @@ def evaluate(
     return f"{terminal(results, p_target)}\n{', '.join(written)} in {out}"
 
 
-def default_names(paths: Sequence[Path]) -> list[str]:
+def default_names(paths: Sequence[str | Path]) -> list[str]:
     """The folder of each score file; where folders are alike, the last part of the paths that tells them apart.
 
     >>> default_names([Path("exp/csc/scores/test"), Path("exp/untrained/scores/test")])
@@ -100,7 +100,7 @@ def default_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def _joined(trials_path: Path, trials: Trials, path: Path) -> Floats:
+def _joined(trials_path: str | Path, trials: Trials, path: str | Path) -> Floats:
     try:
         return join(trials, read_scores(path))
     except DataError as error:
@@ -108,8 +108,14 @@ def _joined(trials_path: Path, trials: Trials, path: Path) -> Floats:
         raise DataError(message if message.startswith(str(path)) else f"{path} on {trials_path}: {message}") from error
 
 
-def _about(path: Path) -> dict[str, str]:
-    """Name and checksum; of an absolute path only the last two parts, so that results tell nothing of a machine."""
+def _about(name: str | Path) -> dict[str, str]:
+    """Name and checksum; of an absolute path only the last two parts, so that results tell nothing of a machine.
+
+    A pipe or `-` has only a name.
+    """
+    path = Path(name)
+    if not path.is_file():
+        return {"path": str(name)}
     return {"path": str(Path(*path.parts[-2:]) if path.is_absolute() else path), "sha256": sha256(path)}
 
 
@@ -122,7 +128,7 @@ def _write(out: Path, about: dict[str, Any], results: Sequence[ConditionResult])
 
 def _page(about: dict[str, Any], results: Sequence[ConditionResult]) -> str:
     trials, intervals, p_target = about["trials"], about["intervals"], about["operating_point"]["p_target"]
-    systems = [f"- {s['name']}: `{s['path']}`, SHA-256 `{s['sha256']}`\n" for s in about["systems"]]
+    systems = [f"- {system['name']}: {_shown(system)}\n" for system in about["systems"]]
     note = "Without intervals (no bootstrap was asked for)."
     if intervals["replicates"]:
         draws = f"{intervals['speakers']} speakers, {intervals['replicates']} draws, seed {intervals['seed']}"
@@ -130,8 +136,12 @@ def _page(about: dict[str, Any], results: Sequence[ConditionResult]) -> str:
     return (
         f"# Detection results\n\n{markdown(results, p_target)}\n"
         f"EER on the convex hull of the ROC; minDCF at P_target = {p_target:g}, C_miss = C_fa = 1. {note}\n\n"
-        f"- trials: `{trials['path']}`, {trials['size']} trials, SHA-256 `{trials['sha256']}`\n{''.join(systems)}"
+        f"- trials: {_shown(trials)}; {trials['size']} trials\n{''.join(systems)}"
     )
+
+
+def _shown(about: dict[str, Any]) -> str:
+    return f"`{about['path']}`" + (f", SHA-256 `{about['sha256']}`" if "sha256" in about else "")
 
 
 def _plain(value: Any) -> Any:

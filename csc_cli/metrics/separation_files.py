@@ -30,7 +30,7 @@ class Measured(NamedTuple):
 
 
 def measure_data_dir(
-    separated: str | Path, data_dir: str | Path, reference: str | Path | None = None, utt2cond: Path | None = None
+    separated: str | Path, data_dir: str | Path, reference: str | Path | None = None, utt2cond: str | Path | None = None
 ) -> str | None:
     """SI-SNR under the best permutation of the recordings with at least two references; writes si_snr.json.
 

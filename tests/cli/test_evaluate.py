@@ -64,6 +64,19 @@ def test_names_and_tables(files):
     assert "given table" in about["intervals"]["speakers_from"]
 
 
+def test_every_input_may_be_a_command(files):
+    arguments = [f"cat {files}/trials |", f"gzip -c {files}/csc/scores | gunzip -c |", f"{files}/out"]
+    condition = f"cat {files}/utt2cond |"
+    result = CliRunner().invoke(
+        main, ["evaluate", *arguments, "--utt2cond", condition, "--name", "CSC", "--bootstrap", "0"]
+    )
+    assert result.exit_code == 0, result.output
+    results = json.loads((files / "out" / "results.json").read_text())
+    assert results["systems"] == [{"name": "CSC", "path": arguments[1]}]
+    assert [part["name"] for part in results["conditions"]] == ["clean", "mixed", "all"]
+    assert arguments[1] in (files / "out" / "results.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("damage", "more", "message"),
     [

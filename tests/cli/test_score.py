@@ -41,6 +41,24 @@ def test_to_standard_output_nothing_but_scores(files):
     assert result.stderr == ""
 
 
+def test_every_input_may_be_a_command(files):
+    (files / "utt2streams").write_text("u u\n")
+    arguments = [f"cat {files}/trials |", f"ark:cat {files}/enroll.ark |", f"scp:cat {files}/test.scp |"]
+    out = f"| tr ' ' , > {files}/scores"
+    result = CliRunner().invoke(
+        main, ["score", "cosine", *arguments, out, "--streams", f"ark:cat {files}/utt2streams |"]
+    )
+    assert result.exit_code == 0, result.output
+    assert (files / "scores").read_text() == "a,u,1\nb,u,0.5\n"
+
+
+def test_trials_from_standard_input(files):
+    arguments = ["score", "cosine", "-", f"{files}/enroll.scp", f"scp,s:{files}/test.scp", "-"]
+    result = CliRunner().invoke(main, arguments, input=(files / "trials").read_bytes())
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "a u 1\nb u 0.5\n"
+
+
 def test_streams(files):
     (files / "trials").write_text("a v\nb v\n")
     (files / "utt2streams").write_text("v v-s1 v-s2\n")

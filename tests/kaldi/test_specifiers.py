@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from csc_cli.errors import DataError
-from csc_cli.kaldi.specifiers import Rspecifier, Wspecifier, open_input, open_output, split_offset
+from csc_cli.kaldi.specifiers import Rspecifier, Wspecifier, open_input, open_output, split_offset, split_range
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from csc_cli.kaldi.specifiers import Rspecifier, Wspecifier, open_input, open_ou
         ("ark:-", Rspecifier("ark", "-")),
         ("ark,t:a.txt", Rspecifier("ark", "a.txt")),
         ("ark,s,cs:gunzip -c a.ark.gz |", Rspecifier("ark", "gunzip -c a.ark.gz |", sorted=True, called_sorted=True)),
-        ("s, ns, o, bg, ark:a.ark", Rspecifier("ark", "a.ark")),
+        ("s, ns, o, bg, ark:a.ark", Rspecifier("ark", "a.ark", once=True)),
         ("scp,np,p:a.scp", Rspecifier("scp", "a.scp", permissive=True)),
         ("scp,p:a:b.scp", Rspecifier("scp", "a:b.scp", permissive=True)),
     ],
@@ -62,11 +62,16 @@ def test_what_is_no_wspecifier_is_refused(text: str) -> None:
 
 
 def test_offsets() -> None:
-    assert split_offset("/a b/c.ark:123") == ("/a b/c.ark", 123, None)
-    assert split_offset("c.ark:123[0:9,2:3]") == ("c.ark", 123, "0:9,2:3")
-    assert split_offset("C:c.ark") == ("C:c.ark", 0, None)
-    assert split_offset("c.ark:" + "9" * 30) == ("c.ark:" + "9" * 30, 0, None)
-    assert split_offset("c.ark:\u0663") == ("c.ark:\u0663", 0, None)  # a digit, but none of Kaldi's
+    assert split_offset("/a b/c.ark:123") == ("/a b/c.ark", 123)
+    assert split_offset("C:c.ark") == ("C:c.ark", 0)
+    assert split_offset("c.ark:" + "9" * 30) == ("c.ark:" + "9" * 30, 0)
+    assert split_offset("c.ark:\u0663") == ("c.ark:\u0663", 0)  # a digit, but none of Kaldi's
+
+
+def test_ranges() -> None:
+    assert split_range("c.ark:123[0:9,2:3]") == ("c.ark:123", "0:9,2:3")
+    assert split_range("sox a.wav |[0:9]") == ("sox a.wav |", "0:9")
+    assert split_range("take[1b]") == ("take[1b]", None)
 
 
 def test_a_file_from_an_offset_on(tmp_path: Path) -> None:
