@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import AnyStr
+from typing import Literal
 
 import numpy as np
 
 from csc_cli.errors import DataError, at
-from csc_cli.kaldi.specifiers import open_input, open_output
+from csc_cli.kaldi.decimals import Encoded, LineWriter, match_words, parse_numbers
+from csc_cli.kaldi.pairs import Form, PairReader
+from csc_cli.kaldi.specifiers import open_output
 from csc_cli.kaldi.text import without_gc
 
-BLOCK_BYTES = 1 << 22
 BLOCK_PAIRS = 1 << 16
 
 
@@ -71,22 +71,22 @@ class Scores(Pairs):
         return cls(*_coded(enroll, test), np.asarray(score, dtype=np.float64))
 
 
-class _Codes(dict[AnyStr, int]):
+class _Codes(dict[str, int]):
     """Name -> code, in the order of first appearance."""
 
-    def __missing__(self, name: AnyStr) -> int:
+    def __missing__(self, name: str) -> int:
         self[name] = code = len(self)
         return code
 
     def names(self) -> np.ndarray:
         names = np.empty(len(self), dtype=object)
-        names[:] = [name.decode("utf-8") if isinstance(name, bytes) else name for name in self]
+        names[:] = list(self)
         return names
 
 
 def _coded(enroll: Iterable[str], test: Iterable[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    enroll_codes: _Codes[str] = _Codes()
-    test_codes: _Codes[str] = _Codes()
+    enroll_codes = _Codes()
+    test_codes = _Codes()
     enroll_index = np.fromiter(map(enroll_codes.__getitem__, enroll), dtype=np.int32)
     test_index = np.fromiter(map(test_codes.__getitem__, test), dtype=np.int32)
     if len(enroll_index) != len(test_index):
@@ -94,60 +94,36 @@ def _coded(enroll: Iterable[str], test: Iterable[str]) -> tuple[np.ndarray, np.n
     return enroll_codes.names(), test_codes.names(), enroll_index, test_index
 
 
-class _Reader:
-    """Blocks of lines gathered into codes, so that the file's text is never held at once."""
-
-    def __init__(self, name: str, form: str, widths: tuple[int, ...]) -> None:
-        self.name, self.form, self.widths = name, form, widths
-        self.enroll: _Codes[bytes] = _Codes()
-        self.test: _Codes[bytes] = _Codes()
-        self.enroll_index, self.test_index = array("i"), array("i")
-
-    def columns(self) -> Iterator[tuple[bytes, ...]]:
-        """Gather the first two columns; yield the third, block by block, where there is one."""
-        width = 0
-        with open_input(self.name) as stream:
-            while lines := stream.readlines(BLOCK_BYTES):
-                rows = [line.split() for line in lines]
-                width = width or (len(rows[0]) if len(rows[0]) in self.widths else self.widths[-1])
-                if not all(map(width.__eq__, map(len, rows))):
-                    at_ = next(i for i, row in enumerate(rows) if len(row) != width)
-                    message = f"{len(rows[at_])} fields, not {width}; write {self.form}"
-                    raise DataError(at(self.name, len(self.enroll_index) + at_ + 1, message))
-                enroll, test, *third = zip(*rows)
-                self.enroll_index.extend(map(self.enroll.__getitem__, enroll))
-                self.test_index.extend(map(self.test.__getitem__, test))
-                yield from third
-        if not width:
-            raise DataError(f"{self.name}: is empty; it has no pairs")
-
-    def pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        try:
-            names = self.enroll.names(), self.test.names()
-        except UnicodeDecodeError as error:
-            raise DataError(f"{self.name}: {error.object!r} is not UTF-8 text; is it the right file?") from None
-        return *names, np.frombuffer(self.enroll_index, np.int32), np.frombuffer(self.test_index, np.int32)
+TRIALS = {
+    "kaldi": Form("'ENROLL TEST target|nontarget', or all lines 'ENROLL TEST'", (2, 3)),
+    "voxceleb": Form("'1|0 ENROLL TEST'", (3,), (1, 2), (b"1", b"0")),
+}
+SCORES = Form("'ENROLL TEST SCORE'", (3,))
 
 
-@without_gc()
-def read_trials(path: str | Path) -> Trials:
+def read_trials(path: str | Path, form: Literal["kaldi", "voxceleb"] = "kaldi") -> Trials:
     """Read `ENROLL TEST [target|nontarget]` lines; `path` may be `-` or a pipe.
+
+    Args:
+        form: `voxceleb` for the lines `1|0 ENROLL TEST` of VoxCeleb's lists, 1 for target.
 
     Raises:
         DataError: with `path:line`, for a line of another form, or an empty file.
     """
-    reader = _Reader(str(path), "'ENROLL TEST target|nontarget', or all lines 'ENROLL TEST'", (2, 3))
-    target = bytearray()
-    for column in reader.columns():
-        if not {b"target", b"nontarget"}.issuperset(column):
-            at_ = next(i for i, key in enumerate(column) if key not in (b"target", b"nontarget"))
-            message = f"the key '{column[at_].decode('utf-8', 'replace')}' is neither 'target' nor 'nontarget'"
-            raise DataError(at(path, len(target) + at_ + 1, f"{message}; correct it"))
-        target.extend(map(b"target".__eq__, column))
-    return Trials(*reader.pairs(), np.frombuffer(target, dtype=bool) if target else None)
+    words = TRIALS[form].words
+    reader = PairReader(str(path), TRIALS[form])
+    target: list[np.ndarray] = []
+    for data, starts, ends in reader.blocks():
+        codes = match_words(data, starts, ends, words)
+        if codes.min() < 0:
+            at_ = int(np.argmax(codes < 0))
+            word = data[starts[at_] : ends[at_]].tobytes().decode("utf-8", "replace")
+            message = f"the key '{word}' is neither {' nor '.join(repr(word.decode()) for word in words)}"
+            raise DataError(at(path, reader.lines + at_ + 1, f"{message}; correct it"))
+        target.append(codes == 0)
+    return Trials(*reader.pairs(), np.concatenate(target) if target else None)
 
 
-@without_gc()
 def read_scores(path: str | Path) -> Scores:
     """Read `ENROLL TEST SCORE` lines; `path` may be `-` or a pipe.
 
@@ -155,26 +131,17 @@ def read_scores(path: str | Path) -> Scores:
         DataError: with `path:line`, for a line of another form, a score that is not a finite
             number, or an empty file.
     """
-    reader = _Reader(str(path), "'ENROLL TEST SCORE'", (3,))
-    score = array("d")
-    for column in reader.columns():
-        try:
-            block = np.fromiter(map(float, column), dtype=np.float64, count=len(column))
-        except ValueError:
-            block = np.array([_float(text) for text in column])
-        if not np.isfinite(block).all():
-            at_ = int(np.flatnonzero(~np.isfinite(block))[0])
-            message = f"the score '{column[at_].decode('utf-8', 'replace')}' is not a finite number; score again"
-            raise DataError(at(path, len(score) + at_ + 1, message))
-        score.frombytes(block.tobytes())
-    return Scores(*reader.pairs(), np.frombuffer(score, np.float64))
-
-
-def _float(text: bytes) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
+    reader = PairReader(str(path), SCORES)
+    score: list[np.ndarray] = []
+    for data, starts, ends in reader.blocks():
+        values = parse_numbers(data, starts, ends)
+        if not np.isfinite(values).all():
+            at_ = int(np.argmax(~np.isfinite(values)))
+            word = data[starts[at_] : ends[at_]].tobytes().decode("utf-8", "replace")
+            message = f"the score '{word}' is not a finite number; score again"
+            raise DataError(at(path, reader.lines + at_ + 1, message))
+        score.append(values)
+    return Scores(*reader.pairs(), np.concatenate(score))
 
 
 def write_trials(path: str | Path, trials: Trials) -> None:
@@ -192,11 +159,27 @@ def write_scores(path: str | Path, pairs: Pairs, score: np.ndarray) -> None:
     Raises:
         DataError: a score is not finite.
     """
-    if not np.isfinite(score).all():
-        i = int(np.flatnonzero(~np.isfinite(score))[0])
-        name = _show(pairs, np.array([i]))
-        raise DataError(f"{path}: the score of {name} is {score[i]}; look at the vectors of the two")
-    _write(path, pairs, lambda start, stop: [f" {value:.9g}" for value in score[start:stop].tolist()])
+    write_score_blocks(path, pairs, (score[start : start + BLOCK_PAIRS] for start in range(0, len(pairs), BLOCK_PAIRS)))
+
+
+def write_score_blocks(path: str | Path, pairs: Pairs, blocks: Iterable[np.ndarray]) -> None:
+    """As `write_scores`, from blocks of at most `BLOCK_PAIRS` scores in the order of the pairs, as they come.
+
+    Raises:
+        DataError: a score is not finite.
+    """
+    writer = LineWriter(Encoded.of(pairs.enroll_ids), Encoded.of(pairs.test_ids), min(BLOCK_PAIRS, len(pairs)))
+    start = 0
+    with open_output(str(path)) as stream:
+        for score in blocks:
+            if not np.isfinite(score).all():
+                i = int(np.flatnonzero(~np.isfinite(score))[0])
+                name = _show(pairs, np.array([start + i]))
+                raise DataError(f"{path}: the score of {name} is {score[i]}; look at the vectors of the two")
+            part = slice(start, start + len(score))
+            values = np.ascontiguousarray(score, np.float64)
+            stream.write(writer.lines(pairs.enroll_index[part], pairs.test_index[part], values))
+            start += len(score)
 
 
 def _write(path: str | Path, pairs: Pairs, ends: Callable[[int, int], list[str]]) -> None:
@@ -239,8 +222,8 @@ def join(trials: Pairs, scores: Scores) -> np.ndarray:
 
 def _shared_codes(trials: Pairs, scores: Pairs) -> tuple[np.ndarray, np.ndarray]:
     """One int64 for each pair, the same for the same names on both sides."""
-    enroll: _Codes[str] = _Codes()
-    test: _Codes[str] = _Codes()
+    enroll = _Codes()
+    test = _Codes()
     columns = []
     for pairs in (trials, scores):
         rows = np.array([enroll[name] for name in pairs.enroll_ids], dtype=np.int64)[pairs.enroll_index]

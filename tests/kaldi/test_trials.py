@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from csc_cli.errors import DataError
+from csc_cli.kaldi import pairs
 from csc_cli.kaldi import trials as module
 from csc_cli.kaldi.trials import Scores, Trials, join, read_scores, read_trials, write_scores, write_trials
 
@@ -34,7 +35,7 @@ def test_blocks_change_nothing(path: Path, block: int, monkeypatch: pytest.Monke
     test = [f"utt{i}" for i in draw.integers(0, 99, 500)]
     made = Trials.of(enroll, test, draw.random(500) < 0.3)
     score = draw.normal(size=500)
-    monkeypatch.setattr(module, "BLOCK_BYTES", block)
+    monkeypatch.setattr(pairs, "BLOCK_BYTES", block)
     monkeypatch.setattr(module, "BLOCK_PAIRS", block)
     write_trials(path, made)
     read = read_trials(path)
@@ -64,11 +65,27 @@ def test_blocks_change_nothing(path: Path, block: int, monkeypatch: pytest.Monke
 def test_bad_trials_have_their_line(
     path: Path, text: bytes, message: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BLOCK_BYTES", block)
+    monkeypatch.setattr(pairs, "BLOCK_BYTES", block)
     path.write_bytes(text)
     with pytest.raises(DataError) as error:
         read_trials(path)
     assert message in str(error.value) and ";" in str(error.value)
+
+
+def test_voxcelebs_lists(path: Path) -> None:
+    path.write_text("1 id1/a/1.wav id1/b/1.wav\n0 id1/a/1.wav id2/c/1.wav\n")
+    read = read_trials(path, "voxceleb")
+    assert (list(read.enroll), list(read.test)) == (["id1/a/1.wav"] * 2, ["id1/b/1.wav", "id2/c/1.wav"])
+    assert read.target is not None and read.target.tolist() == [True, False]
+    path.write_text("1 a b\ntarget a b\n")
+    with pytest.raises(DataError, match="trials:2: the key 'target' is neither '1' nor '0'"):
+        read_trials(path, "voxceleb")
+
+
+def test_a_file_of_one_endless_line_is_refused(path: Path) -> None:
+    path.write_bytes(b"a" * (3 << 20))
+    with pytest.raises(DataError, match="a line of more than 1048576 bytes"):
+        read_trials(path)
 
 
 @pytest.mark.parametrize("bad", ["nan", "inf", "-inf", "x"])
