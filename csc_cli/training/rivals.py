@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from csc_cli.nn.baselines.recursive import counting_loss
+from csc_cli.nn.baselines.recursive import COUNTING_WEIGHT, counting_loss
 from csc_cli.nn.margin import Rows, aam_loss, margin_mixup_loss
 from csc_cli.nn.model import CascadeModel, EmbedderModel
 from csc_cli.nn.pairs import Ge2e, nt_xent_loss
@@ -66,7 +66,7 @@ class RivalLearner(nn.Module):
         figures = self.figures(heard, batch, labels, margin * self.config.margin)
         counts = {key: distributed.total(count.float().cpu()).clamp(min=1) for key, (_, count) in figures.items()}
         parts = {key: value.sum() / counts[key] for key, (value, _) in figures.items()}
-        loss = sum((parts[key] for key in ("speaker", "existence") if key in parts), torch.zeros(()))
+        loss = parts["speaker"] + COUNTING_WEIGHT * parts.get("existence", 0.0)
         return Losses(loss, {key: value.detach() for key, value in parts.items()})
 
     def hear(self, batch: MixtureBatch, labels: Tensor, autocast: torch.autocast) -> Heard:

@@ -73,6 +73,9 @@ def test_every_rival_trains_and_every_parameter_is_reached(name: str, data: Data
         trainer.learner.train()
         losses = trainer.learner(trainer.batches[step], torch.Generator(), AUTOCAST, 1.0)
         losses.total.backward()
+        if name == "recursive":  # arXiv 2408.17142, eq. 15
+            parts = losses.figures
+            torch.testing.assert_close(losses.total.detach(), parts["speaker"] + 0.1 * parts["existence"])
         reached |= {key for key, p in trainer.learner.named_parameters() if p.grad is not None and p.grad.any()}
     expected = {key for key, _ in trainer.learner.named_parameters()}
     if name in ("simclr", "ge2e"):

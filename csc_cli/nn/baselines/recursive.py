@@ -19,6 +19,7 @@ from csc_cli.nn.baselines.features import Frames
 from csc_cli.nn.baselines.pooling import ATTENTION, in_context, over_time, weighted_statistics
 
 THRESHOLD = 0.5  # of the existence probability (sec. 3.2)
+COUNTING_WEIGHT = 0.1  # alpha, of L_cnt beside the speakers' loss (eq. 15)
 
 
 class Recursed(NamedTuple):
