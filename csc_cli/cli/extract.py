@@ -40,6 +40,7 @@ from csc_cli.cli import options
 @click.option("--no-resample", is_flag=True, help="Recordings of another rate than the model's fail.")
 @options.nj
 @options.device
+@options.no_pipes
 @options.quiet
 def extract(model: Path, data: Path, out: Path, no_resample: bool, **settings: Any) -> None:
     """Write the embeddings of the utterances and speakers of DATA to OUT, as Kaldi's tables.

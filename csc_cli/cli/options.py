@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,15 @@ def _quiet(_ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
     return value
 
 
+def _no_pipes(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
+    # By the environment, so that worker processes and jobs know it too.
+    before = os.environ.get("CSC_NO_PIPES")
+    if value:
+        os.environ["CSC_NO_PIPES"] = "1"
+        ctx.call_on_close(lambda: os.environ.update({"CSC_NO_PIPES": before or "0"}))
+    return value
+
+
 seed = click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same result.")
 nj = click.option("--nj", type=click.IntRange(min=1), default=1, show_default=True, help="Local processes.")
 device = click.option(
@@ -59,6 +69,10 @@ device = click.option(
 quiet = click.option(
     "--quiet", is_flag=True, expose_value=False, callback=_quiet, is_eager=True, help="No progress, no notes."
 )
+no_pipes = click.option(
+    "--no-pipes", is_flag=True, expose_value=False, callback=_no_pipes, is_eager=True,
+    help="Refuse recordings that are commands (as CSC_NO_PIPES=1 does).",
+)  # fmt: skip
 batch_seconds = click.option(
     "--batch-seconds", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,
     help="Seconds of audio that the network takes at a time; more suits a GPU.",

@@ -31,6 +31,7 @@ from csc_cli.cli import options
 @options.batch_seconds
 @options.nj
 @options.device
+@options.no_pipes
 @options.quiet
 def separate(
     model: Path, data: Path, out: Path, reference: Path | None, utt2cond: Path | str | None, batch_seconds: float,

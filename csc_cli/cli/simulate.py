@@ -33,6 +33,7 @@ from csc_cli.cli import options
 )  # fmt: skip
 @options.seed
 @options.nj
+@options.no_pipes
 @options.quiet
 def simulate(
     data: Path, out: Path, config: Path | None, overrides: tuple[str, ...], num: int | None, talkers: int,

@@ -33,6 +33,7 @@ from csc_cli.cli import options
 @options.nj
 @click.option("--workers", type=click.IntRange(min=0), default=0, show_default=True, help="Processes that render.")
 @options.device
+@options.no_pipes
 @options.quiet
 def train(
     conf: Path, data: Path, exp: Path, overrides: tuple[str, ...], max_steps: int | None, seed: int | None,

@@ -34,6 +34,7 @@ from csc_cli.cli import options
 )  # fmt: skip
 @options.seed
 @options.nj
+@options.no_pipes
 @options.quiet
 def trials(
     data: Path, out: Path, config: Path | None, interferers: Path | None, overrides: tuple[str, ...],

@@ -14,6 +14,7 @@ from csc_cli import dsp
 from csc_cli.errors import AudioError, CscError
 from csc_cli.kaldi.audio import length_samples, read_audio, read_header
 from csc_cli.kaldi.datadir import Utterance
+from csc_cli.kaldi.sources import place_of
 from csc_cli.kaldi.specifiers import is_pipe
 
 
@@ -55,7 +56,7 @@ def probe(utterance: Utterance, sample_rate: int, resample: bool = True) -> Reco
         header = read_header(utterance)
         if header.sample_rate != sample_rate and not resample:
             message = f"is at {header.sample_rate} Hz, the model at {sample_rate} Hz"
-            raise AudioError(f"{utterance.recording}: {message}; resample it, or leave --no-resample out")
+            raise AudioError(f"{place_of(utterance)}: {message}; resample it, or leave --no-resample out")
         if is_pipe(utterance.recording):
             return Recording(utterance, header.sample_rate, len(read_audio(utterance)[0]))
         return Recording(utterance, header.sample_rate, length_samples(utterance, header.sample_rate))
@@ -83,7 +84,7 @@ def read_whole(recording: Recording, sample_rate: int) -> np.ndarray:
     samples, rate = read_audio(recording.utterance)
     if len(samples) != recording.samples:
         message = f"has {len(samples)} samples, its header says {recording.samples}"
-        raise AudioError(f"utterance '{recording.id}': {recording.utterance.recording}: {message}; write it again")
+        raise AudioError(f"{place_of(recording.utterance)}: {message}; write it again")
     refuse_silence(recording, float(samples.min()), float(samples.max()))
     return dsp.resample(samples, rate, sample_rate)
 
@@ -92,13 +93,13 @@ def refuse_silence(recording: Recording, lowest: float, highest: float) -> None:
     """Raises AudioError where all samples are equal, for the extremes `lowest` and `highest` of them."""
     if lowest == highest:
         message = f"is silent: all {recording.samples} samples are {lowest:g}"
-        raise AudioError(f"utterance '{recording.id}': {recording.utterance.recording}: {message}; leave it out")
+        raise AudioError(f"{place_of(recording.utterance)}: {message}; leave it out")
 
 
 def overflow(recording: Recording) -> str:
     """The message for a recording of which the network makes outputs that are not finite."""
     message = "the network's outputs are not finite; look at the level of its samples"
-    return f"utterance '{recording.id}': {recording.utterance.recording}: {message}"
+    return f"{place_of(recording.utterance)}: {message}"
 
 
 def piece_reader(recording: Recording) -> Callable[[int, int], np.ndarray]:

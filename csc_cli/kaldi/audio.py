@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import os
-import struct
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +13,8 @@ import soundfile
 from csc_cli import dsp
 from csc_cli.errors import AudioError
 from csc_cli.files import atomic_path
-from csc_cli.kaldi.specifiers import is_pipe, unwritable
+from csc_cli.kaldi.sources import RESTORE, opened, place_of
+from csc_cli.kaldi.specifiers import unwritable
 from csc_cli.progress import note
 
 if TYPE_CHECKING:
@@ -28,8 +24,6 @@ OVERSHOOT_S = 0.5
 """A segment may end so much after its recording; it is then cut there (Kaldi's extract-segments does so)."""
 PIECE = 1 << 22
 UNKNOWN_LENGTH = 1 << 62
-# What writers put in a wav header when they do not know the length.
-STREAMED = (0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFF000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +52,16 @@ def read_audio(
         AudioError: names the file and says what to do, for one that is missing, empty, truncated,
             no audio, not finite, of another rate (where refused), or shorter than its segment.
     """
-    where = _where(source)
-    with _opened(source) as stream:
+    where = place_of(source)
+    with opened(source) as stream:
         rate = stream.samplerate
         if sample_rate is not None and rate != sample_rate and not resample:
             raise AudioError(f"{where}: is at {rate} Hz, not {sample_rate} Hz; resample it, or allow resampling")
         start, stop = _span(source, _header(stream), where)
-        samples = _read(stream, start, stop, where)
-    samples = _one_channel(samples, source, where)
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{where}: has samples that are not finite; convert the recording again")
+        channel = _channel(source, stream.channels, where)
+        pieces = [np.ascontiguousarray(piece[:, channel]) for piece in _pieces(stream, start, stop, where)]
+    samples = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    _check_finite(samples, where)
     if sample_rate is not None and rate != sample_rate:
         return dsp.resample(samples, rate, sample_rate), sample_rate
     return samples, rate
@@ -75,84 +69,43 @@ def read_audio(
 
 def read_header(source: Utterance | str | Path) -> Header:
     """Rate, frames and channels of the whole recording, from its header. Errors as `read_audio`."""
-    with _opened(source) as stream:
+    with opened(source) as stream:
         return _header(stream)
+
+
+def scan(source: Utterance | str | Path) -> Header:
+    """Read a whole recording to its end, all channels, holding a piece at a time; its header, with the frames
+    that there are. Errors as `read_audio`."""
+    where = place_of(source)
+    with opened(source) as stream:
+        header = _header(stream)
+        _, stop = _span(source if isinstance(source, (str, Path)) else source.recording, header, where)
+        frames = 0
+        for piece in _pieces(stream, 0, stop, where):
+            _check_finite(piece, where)
+            frames += len(piece)
+    return Header(header.sample_rate, frames, header.channels)
+
+
+def check_fits(source: Utterance | str | Path, header: Header) -> None:
+    """Raises AudioError where a recording with this header has no samples, or not the segment or channel asked for."""
+    where = place_of(source)
+    _span(source, header, where)
+    _channel(source, header.channels, where)
 
 
 def duration_s(source: Utterance | str | Path) -> float:
     """Seconds of the utterance or recording, from its header. Errors as `read_audio`."""
     header = read_header(source)
-    start, stop = _span(source, header, _where(source))
+    start, stop = _span(source, header, place_of(source))
     return (stop - start) / header.sample_rate
 
 
 def length_samples(source: Utterance | str | Path, sample_rate: int) -> int:
     """The number of samples that `read_audio(source, sample_rate)` gives, from the header."""
     header = read_header(source)
-    start, stop = _span(source, header, _where(source))
+    start, stop = _span(source, header, place_of(source))
     return dsp.resampled_length(stop - start, header.sample_rate, sample_rate)
-
-
-def _where(source: Utterance | str | Path) -> str:
-    if isinstance(source, (str, Path)):
-        return f"'{source}'" if is_pipe(str(source)) else str(source)
-    return f"utterance '{source.id}': {_where(source.recording)}"
-
-
-@contextmanager
-def _opened(source: Utterance | str | Path) -> Iterator[soundfile.SoundFile]:
-    name = str(source) if isinstance(source, (str, Path)) else source.recording
-    where = _where(source)
-    data: io.BytesIO | str = io.BytesIO(_output_of(name, where)) if is_pipe(name) else name
-    if isinstance(data, str):
-        _check_file(data, where)
-    try:
-        stream = soundfile.SoundFile(data)
-    except soundfile.LibsndfileError as error:
-        message = error.error_string.strip().rstrip(".")
-        raise AudioError(f"{where}: cannot be read as audio ({message}); convert it to wav or flac") from error
-    except TypeError:
-        # soundfile takes names in .raw for samples without a header.
-        raise AudioError(f"{where}: raw samples do not say their rate; convert it to wav or flac") from None
-    with stream:
-        yield stream
-
-
-def _output_of(command: str, where: str) -> bytes:
-    result = subprocess.run(command.removesuffix("|"), shell=True, capture_output=True)
-    if result.returncode or not result.stdout:
-        said = result.stderr.decode("utf-8", "replace").strip().splitlines()
-        why = f"status {result.returncode}" + (f", '{said[-1]}'" if said else "")
-        raise AudioError(f"{where}: the command gives no audio ({why}); run it by itself to see why")
-    return result.stdout
-
-
-def _check_file(name: str, where: str) -> None:
-    try:
-        size = os.stat(name).st_size
-        with open(name, "rb") as stream:
-            start = stream.read(4096)
-    except OSError as error:
-        raise AudioError(f"{where}: cannot be read: {error.strerror}; restore it or remove it from wav.scp") from error
-    if not size:
-        raise AudioError(f"{where}: is an empty file; restore it or remove it from wav.scp")
-    declared = _wav_size(start)
-    if declared is not None and declared > size:
-        message = f"is truncated: {size} of {declared} bytes are there"
-        raise AudioError(f"{where}: {message}; restore it or remove it from wav.scp")
-
-
-def _wav_size(start: bytes) -> int | None:
-    """Bytes up to the end of the samples by the header of a wav file; libsndfile accepts a file that has fewer."""
-    if start[:4] != b"RIFF" or start[8:12] != b"WAVE":
-        return None
-    position = 12
-    while position + 8 <= len(start):
-        (size,) = struct.unpack_from("<I", start, position + 4)
-        if start[position : position + 4] == b"data":
-            return None if size in STREAMED else position + 8 + size
-        position += 8 + size + size % 2
-    return None
 
 
 def _header(stream: soundfile.SoundFile) -> Header:
@@ -162,7 +115,7 @@ def _header(stream: soundfile.SoundFile) -> Header:
 def _span(source: Utterance | str | Path, header: Header, where: str) -> tuple[int, int]:
     """First frame and the frame after the last."""
     if not header.frames:
-        raise AudioError(f"{where}: has no samples; restore it or remove it from wav.scp")
+        raise AudioError(f"{where}: has no samples; {RESTORE}")
     if isinstance(source, (str, Path)) or (source.start_s == 0 and source.end_s is None):
         return 0, header.frames
     seconds = header.frames / header.sample_rate
@@ -177,34 +130,36 @@ def _span(source: Utterance | str | Path, header: Header, where: str) -> tuple[i
     return start, stop
 
 
-def _read(stream: soundfile.SoundFile, start: int, stop: int, where: str) -> np.ndarray:
-    """Frames (T, channels), in pieces, so that a damaged header cannot make us allocate what is not there."""
-    pieces: list[np.ndarray] = []
+def _pieces(stream: soundfile.SoundFile, start: int, stop: int, where: str) -> Iterator[np.ndarray]:
+    """Frames (t, channels) from `start` to `stop`, in pieces, so that a damaged header cannot make us allocate
+    what is not there."""
+    read = 0
     try:
         if start:
             stream.seek(start)
-        left = stop - start
-        while left > 0:
-            piece = stream.read(min(left, PIECE), dtype="float32", always_2d=True)
+        while read < stop - start:
+            piece = stream.read(min(stop - start - read, PIECE), dtype="float32", always_2d=True)
             if not len(piece):
                 break
-            pieces.append(piece)
-            left -= len(piece)
+            read += len(piece)
+            yield piece
     except soundfile.LibsndfileError as error:
         message = error.error_string.strip().rstrip(".")
         raise AudioError(f"{where}: is damaged or truncated ({message}); restore it or remove it") from error
-    read = sum(map(len, pieces))
     if not read or (read < stop - start and stop < UNKNOWN_LENGTH):
         raise AudioError(f"{where}: is truncated: {read} of {stop - start} samples are there; restore it or remove it")
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
 
-def _one_channel(samples: np.ndarray, source: Utterance | str | Path, where: str) -> np.ndarray:
-    channels = samples.shape[1]
+def _check_finite(samples: np.ndarray, where: str) -> None:
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{where}: has samples that are not finite; convert the recording again")
+
+
+def _channel(source: Utterance | str | Path, channels: int, where: str) -> int:
     channel = 0 if channels == 1 or isinstance(source, (str, Path)) else source.channel
     if channel >= channels:
         raise AudioError(f"{where}: has {channels} channels, no channel {channel + 1}; correct reco2file_and_channel")
-    return np.ascontiguousarray(samples[:, channel])
+    return channel
 
 
 def write_audio(

@@ -4,33 +4,63 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
-from csc_cli.errors import AudioError
-from csc_cli.kaldi import audio
-from csc_cli.kaldi.datadir import Utterance
+from csc_cli.kaldi.contents import value_faults
 from csc_cli.kaldi.faults import Fault
-from csc_cli.kaldi.layout import COMPLETE, base_folder, keys_of, resolve
-from csc_cli.kaldi.structure import Structure, missing, read_structure
-from csc_cli.kaldi.text import Table, order_faults
-from csc_cli.progress import track
+from csc_cli.kaldi.layout import COMPLETE, CORE, keys_of
+from csc_cli.kaldi.structure import Structure, missing, pipe_faults, read_structure
+from csc_cli.kaldi.text import Table, order_faults, without_gc
 
-__all__ = ["Fault", "check_data_dir", "listing"]
+__all__ = ["Asked", "Fault", "check_data_dir", "listing"]
 
 
-def check_data_dir(path: str | Path, read_audio: bool = False) -> list[Fault]:
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a data directory, beyond that its files agree.
+
+    Args:
+        audio: open the recordings' headers, and compare segments and channels with them.
+        read_audio: read all samples too.
+        wav: wav.scp must be there.
+        spk_sort: speakers must ascend in utt2spk.
+        non_print: let control characters and unusual white space in text pass.
+        require: files that must be there.
+        nj: processes that open recordings.
+    """
+
+    audio: bool = True
+    read_audio: bool = False
+    wav: bool = True
+    spk_sort: bool = True
+    non_print: bool = False
+    require: tuple[str, ...] = ()
+    nj: int = 1
+
+
+@without_gc()
+def check_data_dir(path: str | Path, read_audio: bool = False, asked: Asked | None = None) -> list[Fault]:
     """Every fault of the data directory `path`, file by file; an empty list where it is sound.
 
-    Beyond what `DataDir.load` needs, it asks what Kaldi's validate_data_dir.sh asks, and opens
-    each recording's header; with `read_audio` every utterance is read to its end.
+    It asks more than `DataDir.load` needs: what Kaldi's validate_data_dir.sh asks, and that the
+    recordings can be read. `read_audio` is short for `Asked(read_audio=True)`.
     """
-    path = Path(path)
+    path, asked = Path(path), asked or Asked(read_audio=read_audio)
     if not path.is_dir():
         return [Fault(path, None, "no such folder", "give a Kaldi data directory (wav.scp, utt2spk, spk2utt)")]
-    structure = read_structure(path)
-    faults = structure.faults + _check_speakers(structure) + _check_extra(structure) + _check_recordings(structure)
-    faults += _check_audio(structure, read_audio)
-    order = {name: number for number, name in enumerate(("wav.scp", "segments", "utt2spk", "spk2utt"))}
+    structure = read_structure(path, need_wav=asked.wav)
+    faults = structure.faults + pipe_faults(structure) + required_faults(structure, asked.require)
+    for table in structure.tables():
+        faults += value_faults(table, non_print=asked.non_print) + _newline_faults(table)
+    faults += speaker_faults(structure.utt2spk) if asked.spk_sort else []
+    faults += _check_extra(structure) + _check_recordings(structure)
+    if asked.audio:
+        from csc_cli.kaldi.audio_checks import audio_faults
+
+        faults += audio_faults(structure, asked.read_audio, asked.nj)
+    order = {name: number for number, name in enumerate(CORE)}
     return sorted(faults, key=lambda fault: (order.get(fault.path.name, 9), str(fault.path), fault.line or 0))
 
 
@@ -42,20 +72,35 @@ def listing(faults: Sequence[Fault], as_json: bool = False) -> str:
     return json.dumps(rows, indent=2, ensure_ascii=False)
 
 
-def _check_speakers(structure: Structure) -> list[Fault]:
-    """Kaldi sorts by utterance in one place and by speaker in another; both orders must agree."""
-    table = structure.utt2spk
-    faults = []
-    if structure.spk2utt is None:
-        path = structure.path / "spk2utt"
-        faults.append(Fault(path, None, "is missing", "make it from utt2spk: a line 'SPEAKER UTTERANCE ...' a speaker"))
-    wrong = [i for i in range(1, len(table.values)) if table.values[i] < table.values[i - 1]]
-    if wrong:
-        key, speaker, before = table.keys[wrong[0]], table.values[wrong[0]], table.values[wrong[0] - 1]
-        message = f"speaker '{speaker}' of '{key}' comes after '{before}' ({len(wrong)} such places)"
-        remedy = "make the speaker id the beginning of each utterance id"
-        faults.append(Fault(table.path, table.lines[wrong[0]], message, remedy))
-    return faults
+def required_faults(structure: Structure, require: Sequence[str] = ()) -> list[Fault]:
+    """Files that are not there: spk2utt, and what the user asks for."""
+    remedy = {"spk2utt": "make it from utt2spk: csc data fix, or a line 'SPEAKER UTTERANCE ...' a speaker"}
+    return [
+        Fault(structure.path / name, None, "is missing", remedy.get(name, "add it, or do not require it"))
+        for name in ("spk2utt", *require)
+        if not (structure.path / name).is_file() and name not in ("wav.scp", "utt2spk")
+    ]
+
+
+def speaker_faults(table: Table) -> list[Fault]:
+    """Kaldi sorts utt2spk by utterance in one place and by speaker in another; both orders must agree."""
+    wrong = [index for index, (before, after) in enumerate(pairwise(table.values), 1) if after < before]
+    if not wrong:
+        return []
+    key, speaker, before = table.keys[wrong[0]], table.values[wrong[0]], table.values[wrong[0] - 1]
+    message = f"speaker '{speaker}' of '{key}' comes after '{before}' ({len(wrong)} such places)"
+    return [Fault(table.path, table.lines[wrong[0]], message, "make the speaker id the beginning of each utterance id")]
+
+
+def _newline_faults(table: Table) -> list[Fault]:
+    """A last line without an end is lost by some of Kaldi's tools, and joined with what is appended."""
+    if not table.keys:
+        return []
+    with table.path.open("rb") as stream:
+        stream.seek(-1, 2)
+        if stream.read() == b"\n":
+            return []
+    return [Fault(table.path, table.lines[-1], "the last line has no end", f"end it: echo >> {table.path}")]
 
 
 def _check_extra(structure: Structure) -> list[Fault]:
@@ -68,6 +113,8 @@ def _check_extra(structure: Structure) -> list[Fault]:
         faults += order_faults(table)
         what = keys_of(name)
         source = sources[what]
+        if source.keys is table.keys:
+            continue
         faults += missing(source, table.keys, what, table)
         if name in COMPLETE:
             faults += missing(table, source.keys, what, source)
@@ -84,44 +131,3 @@ def _check_recordings(structure: Structure) -> list[Fault]:
         for key, line in zip(structure.wav.keys, structure.wav.lines, strict=True)
         if key not in used
     ]
-
-
-def _check_audio(structure: Structure, whole: bool) -> list[Fault]:
-    """Recordings that cannot be opened, placed in wav.scp; utterances that cannot be read, in segments."""
-    base = base_folder(structure.path, structure.wav.values)
-    faults, opened = [], {}
-    rows = zip(structure.wav.keys, structure.wav.values, structure.wav.lines, strict=True)
-    for key, name, line in track(rows, "recordings", len(structure.wav.keys)):
-        recording = resolve(name, base)
-        try:
-            if whole and structure.segments is None:
-                audio.read_audio(Utterance(key, key, recording, channel=structure.channel.get(key, 0)))
-            else:
-                audio.duration_s(recording)
-        except AudioError as error:
-            faults.append(_audio_fault(structure.wav, line, error))
-        else:
-            opened[key] = recording
-    return faults + _check_segments(structure, opened, whole)
-
-
-def _check_segments(structure: Structure, opened: dict[str, str], whole: bool) -> list[Fault]:
-    if structure.segments is None:
-        return []
-    faults, line_of = [], structure.segments.line_of()
-    for key, segment in track(structure.segment.items(), "segments", len(structure.segment)):
-        if segment.recording not in opened:
-            continue
-        channel = segment.channel or structure.channel.get(segment.recording, 0)
-        utterance = Utterance(key, key, opened[segment.recording], segment.start_s, segment.end_s, channel)
-        try:
-            audio.read_audio(utterance) if whole else audio.duration_s(utterance)
-        except AudioError as error:
-            faults.append(_audio_fault(structure.segments, line_of[key], error))
-    return faults
-
-
-def _audio_fault(table: Table, line: int, error: AudioError) -> Fault:
-    # Every AudioError ends with '; ' and the remedy.
-    message, _, remedy = str(error).rpartition("; ")
-    return Fault(table.path, line, message, remedy)

@@ -10,7 +10,7 @@ from pathlib import Path
 from csc_cli.errors import DataError, some
 from csc_cli.kaldi.faults import raise_first
 from csc_cli.kaldi.layout import AUDIO, base_folder, keys_of, resolve
-from csc_cli.kaldi.structure import Segment, Structure, read_structure
+from csc_cli.kaldi.structure import Structure, pipe_faults, read_structure, refuse_no_folder
 from csc_cli.kaldi.text import without_gc, write_map
 
 
@@ -21,7 +21,8 @@ class Utterance:
     `recording` is the file, or a command that ends in `|` and writes it; `end_s` None means to
     the end. `channel` counts from 0; a recording of one channel is used whatever it says, since
     many pipes pick the channel themselves. `recording_id` names the recording in wav.scp; None
-    means that it is named like the utterance.
+    means that it is named like the utterance. `scp` and `line` say where it stands, for messages;
+    line 0: nowhere.
     """
 
     id: str
@@ -31,6 +32,8 @@ class Utterance:
     end_s: float | None = None
     channel: int = 0
     recording_id: str | None = None
+    scp: str = field(default="wav.scp", compare=False, repr=False)
+    line: int = field(default=0, compare=False, repr=False)
 
     @property
     def is_whole(self) -> bool:
@@ -62,10 +65,9 @@ class DataDir:
             DataError: the first of the faults in or between its files, and how many more.
         """
         path = Path(path)
-        if not path.is_dir():
-            raise DataError(f"{path}: no such folder; give a Kaldi data directory (wav.scp, utt2spk, spk2utt)")
+        refuse_no_folder(path)
         structure = read_structure(path)
-        raise_first(structure.faults)
+        raise_first(structure.faults + pipe_faults(structure))
         extra = {name: table.as_dict() for name, table in structure.extra.items()}
         base = base_folder(path, structure.wav.values)
         for name in extra:
@@ -137,21 +139,18 @@ class DataDir:
 
 
 def _utterances(structure: Structure, base: Path | None) -> Iterable[Utterance]:
-    speakers = structure.utt2spk.values
+    speakers, scp = structure.utt2spk.values, str(structure.wav.path)
+    rows = zip(structure.wav.keys, structure.wav.values, structure.wav.lines, strict=True)
     if structure.segments is None:
         # Without faults the two tables have the same keys in the same order.
-        for key, speaker, name in zip(structure.wav.keys, speakers, structure.wav.values, strict=True):
-            yield Utterance(key, speaker, resolve(name, base), 0.0, None, structure.channel.get(key, 0))
+        for (key, name, line), speaker in zip(rows, speakers, strict=True):
+            channel = structure.channel.get(key, 0)
+            yield Utterance(key, speaker, resolve(name, base), 0.0, None, channel, None, scp, line)
         return
-    names = {key: resolve(name, base) for key, name in zip(structure.wav.keys, structure.wav.values, strict=True)}
+    recordings = {key: (resolve(name, base), line) for key, name, line in rows}
     for (key, segment), speaker in zip(structure.segment.items(), speakers, strict=True):
-        channel = _channel(structure, segment)
-        recording = names[segment.recording]
-        yield Utterance(key, speaker, recording, segment.start_s, segment.end_s, channel, segment.recording)
-
-
-def _channel(structure: Structure, segment: Segment) -> int:
-    return structure.channel.get(segment.recording, 0) if segment.channel is None else segment.channel
+        channel, (name, line) = structure.channel_of(segment), recordings[segment.recording]
+        yield Utterance(key, speaker, name, segment.start_s, segment.end_s, channel, segment.recording, scp, line)
 
 
 def _recordings(utterances: Iterable[Utterance], path: Path) -> tuple[dict[str, str], dict[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from csc_cli.kaldi.specifiers import is_pipe
+from csc_cli.kaldi.specifiers import is_pipe, split_offset
 
 CORE = ("wav.scp", "segments", "utt2spk", "spk2utt")
 # Other tables that belong to a data directory: of utterances, of speakers, of recordings; and audio
@@ -48,11 +48,12 @@ def base_folder(path: Path, names: Iterable[str]) -> Path | None:
             break
         if is_pipe(name) or Path(name).is_absolute():
             continue
-        if Path(name).exists():
+        file = name if Path(name).exists() else split_offset(name)[0]
+        if Path(file).exists():
             return None
         absolute = path.absolute()
         for folder in (absolute, *absolute.parents):
-            if (folder / name).exists():
+            if (folder / name).exists() or (folder / file).exists():
                 return folder
     return None
 

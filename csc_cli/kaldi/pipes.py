@@ -19,9 +19,16 @@ SILENCE_S = 60.0
 """After so long without a byte from a command, a note says that it is waited for."""
 TIMEOUT = "CSC_PIPE_TIMEOUT"
 """Environment variable: seconds without a byte after which a command is stopped; an error."""
+REFUSED = "CSC_NO_PIPES"
+"""Environment variable: not empty and not 0 refuses the commands that a wav.scp or scp names (`--no-pipes`)."""
 GRACE_S = 2.0
 # What a command ends with (from the shell, by itself) when nobody reads the rest of its output.
 UNREAD = (128 + signal.SIGPIPE, -signal.SIGPIPE)
+
+
+def refused() -> bool:
+    """Whether commands that data files name are not to be run."""
+    return os.environ.get(REFUSED, "") not in ("", "0")
 
 
 class _Output(io.RawIOBase):
@@ -29,7 +36,7 @@ class _Output(io.RawIOBase):
 
     def __init__(self, process: subprocess.Popen[bytes], command: str) -> None:
         self.process, self.command = process, command
-        self.ended = False
+        self.ended = self.stopped = False
         self.pipe: IO[bytes] = process.stdout  # type: ignore[assignment]
         self.poll = select.poll()
         self.poll.register(self.pipe, select.POLLIN)
@@ -50,6 +57,7 @@ class _Output(io.RawIOBase):
         while not self.poll.poll(1000 * (self.limit_s or SILENCE_S)):
             if self.limit_s:
                 stop(self.process)
+                self.stopped = True
                 ended = f"was stopped with status {self.process.returncode}"
                 raise DataError(f"'{self.command}' gave nothing for {self.limit_s:g} s and {ended}; run it by itself")
             if not noted:
@@ -76,14 +84,14 @@ def start(command: str, **streams: int) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def output_of(command: str) -> Iterator[IO[bytes]]:
-    """The bytes that a command writes to its standard output.
+def output_of(command: str, **streams: int) -> Iterator[IO[bytes]]:
+    """The bytes that a command writes to its standard output; `streams` as for `subprocess.Popen`.
 
     Raises:
         DataError: it ends with another status than 0 (what was left unread is no failure), or hangs where
             CSC_PIPE_TIMEOUT is set.
     """
-    process = start(command, stdout=subprocess.PIPE)
+    process = start(command, stdout=subprocess.PIPE, **streams)
     raw = _Output(process, command)
     stream = io.BufferedReader(raw, BUFFER)
     try:
@@ -110,7 +118,7 @@ def _finish(raw: _Output) -> None:
         except subprocess.TimeoutExpired:
             stop(process)  # what it would still give is not wanted
             return
-    if process.returncode not in (0, *UNREAD):
+    if process.returncode not in (0, *UNREAD) and not raw.stopped:
         raise failed(raw.command, process.returncode) from None
 
 

@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from csc_cli.errors import DataError
 from csc_cli.kaldi.faults import Fault
-from csc_cli.kaldi.layout import CORE, EXTRA
+from csc_cli.kaldi.layout import AUDIO, CORE, EXTRA
+from csc_cli.kaldi.pipes import refused
+from csc_cli.kaldi.specifiers import is_pipe
 from csc_cli.kaldi.text import Table, parse
 
 CHANNELS = {"A": 0, "B": 1}
@@ -26,7 +29,10 @@ class Segment:
 
 @dataclass(slots=True)
 class Structure:
-    """The tables of a data directory. They can be relied on only if there are no faults."""
+    """The tables of a data directory. They can be relied on only if there are no faults.
+
+    `unsound` has those of the faults that lie in one line by itself (its table has the line nevertheless).
+    """
 
     path: Path
     wav: Table
@@ -37,6 +43,16 @@ class Structure:
     segment: dict[str, Segment] = field(default_factory=dict)
     channel: dict[str, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
+    unsound: list[Fault] = field(default_factory=list)
+
+    def tables(self) -> list[Table]:
+        """All of them, the core ones first."""
+        core = (self.wav, self.segments, self.utt2spk, self.spk2utt)
+        return [table for table in core if table is not None] + list(self.extra.values())
+
+    def channel_of(self, segment: Segment) -> int:
+        """The channel of a segment, from 0: its own, else that of its recording, else the first."""
+        return self.channel.get(segment.recording, 0) if segment.channel is None else segment.channel
 
 
 def read_structure(path: str | Path, *, need_wav: bool = True) -> Structure:
@@ -45,29 +61,43 @@ def read_structure(path: str | Path, *, need_wav: bool = True) -> Structure:
     Without `need_wav`, wav.scp may be absent (a directory of features), and its table is then empty.
     """
     path = Path(path)
-    tables = {name: parse(path / name) for name in ("wav.scp", "utt2spk")}
-    if not need_wav and not (path / "wav.scp").exists():
-        tables["wav.scp"] = Table(path / "wav.scp", [], [], [], [])
-    for name in ("spk2utt", "segments"):
-        if (path / name).exists():
-            tables[name] = parse(path / name)
-    extra = {
-        # Other tables are joined by key, so their order is no hindrance; `checks` still reports it.
-        file.name: parse(file, in_order=False, values=file.name != "text")
-        for file in sorted(path.iterdir() if path.is_dir() else ())
-        if file.name not in CORE and EXTRA.fullmatch(file.name) and file.is_file()
-    }
+    tables = _parse_all(path, need_wav)
+    extra = {name: table for name, table in tables.items() if name not in CORE}
     structure = Structure(
         path, tables["wav.scp"], tables["utt2spk"], tables.get("spk2utt"), tables.get("segments"), extra
     )
-    for table in (*tables.values(), *extra.values()):
+    for table in structure.tables():
         structure.faults += table.faults
-    _check_one_speaker(structure)
-    _read_segments(structure)
-    _read_channels(structure)
+    structure.unsound += _check_one_speaker(structure) + _read_segments(structure) + _read_channels(structure)
+    structure.faults += structure.unsound
+    _compare_segments(structure)
     _compare_utterances(structure)
     _compare_speakers(structure)
     return structure
+
+
+def _parse_all(path: Path, need_wav: bool) -> dict[str, Table]:
+    """All tables by file name, the core ones first."""
+    there = {file.name for file in (path.iterdir() if path.is_dir() else ()) if file.is_file()}
+    names = [*CORE, *sorted(name for name in there if EXTRA.fullmatch(name) and name not in CORE)]
+    tables: dict[str, Table] = {}
+    for name in names:
+        file = path / name
+        needed = name == "utt2spk" or (name == "wav.scp" and (need_wav or "segments" in there))
+        if needed or name in there:
+            # Only the core tables are read in order; of the others `checks` reports it.
+            table = parse(file, in_order=name in CORE, values=name != "text")
+            # Most tables have the same keys, and a million of them take 80 MB.
+            table.keys = next((other.keys for other in tables.values() if other.keys == table.keys), table.keys)
+            tables[name] = table
+    tables.setdefault("wav.scp", Table(path / "wav.scp", [], [], [], []))
+    return tables
+
+
+def refuse_no_folder(path: Path) -> None:
+    """Raises DataError where a data directory is no folder."""
+    if not path.is_dir():
+        raise DataError(f"{path}: no such folder; give a Kaldi data directory (wav.scp, utt2spk, spk2utt)")
 
 
 def missing(table: Table, keys: Iterable[str], what: str, source: Table) -> list[Fault]:
@@ -86,33 +116,49 @@ def missing(table: Table, keys: Iterable[str], what: str, source: Table) -> list
     ]
 
 
-def _check_one_speaker(structure: Structure) -> None:
-    table = structure.utt2spk
+def pipe_faults(structure: Structure) -> list[Fault]:
+    """The recordings that are commands, where commands are refused (`--no-pipes`)."""
+    if not refused():
+        return []
+    tables = [structure.wav, *(table for name, table in structure.extra.items() if AUDIO.fullmatch(name))]
+    return [
+        Fault(table.path, line, f"'{key}' is a command, and --no-pipes refuses them", "write its output to a file")
+        for table in tables
+        for key, value, line in zip(table.keys, table.values, table.lines, strict=True)
+        if is_pipe(value)
+    ]
+
+
+def _check_one_speaker(structure: Structure) -> list[Fault]:
+    table, faults = structure.utt2spk, []
     for key, value, line in zip(table.keys, table.values, table.lines, strict=True):
         if len(value.split()) > 1:
             message = f"'{key}' has more than one speaker: '{value}'"
-            structure.faults.append(Fault(table.path, line, message, "write 'UTTERANCE SPEAKER', ids without spaces"))
+            faults.append(Fault(table.path, line, message, "write 'UTTERANCE SPEAKER', ids without spaces"))
+    return faults
 
 
-def _read_segments(structure: Structure) -> None:
-    table = structure.segments
-    if table is None:
-        return
-    for key, value, line in zip(table.keys, table.values, table.lines, strict=True):
+def _read_segments(structure: Structure) -> list[Fault]:
+    table, faults = structure.segments, []
+    for key, value, line in zip(table.keys, table.values, table.lines, strict=True) if table else ():
         segment = _segment(value)
         if segment is None:
-            message = f"'{key} {value}' is no segment"
             remedy = "write 'UTTERANCE RECORDING START END' with 0 <= START < END in seconds"
-            structure.faults.append(Fault(table.path, line, message, remedy))
+            faults.append(Fault(structure.path / "segments", line, f"'{key} {value}' is no segment", remedy))
         else:
             structure.segment[key] = segment
-    recordings = set(structure.wav.keys)
-    line_of = None
-    for key, segment in structure.segment.items():
-        if segment.recording not in recordings:
-            line_of = line_of or table.line_of()
-            message = f"recording '{segment.recording}' is not in wav.scp"
-            structure.faults.append(Fault(table.path, line_of[key], message, "add it to wav.scp or remove the segment"))
+    return faults
+
+
+def _compare_segments(structure: Structure) -> None:
+    table, recordings = structure.segments, set(structure.wav.keys)
+    if table is None or not recordings:
+        return
+    unknown = [key for key, segment in structure.segment.items() if segment.recording not in recordings]
+    line_of = table.line_of() if unknown else {}
+    for key in unknown:
+        message = f"recording '{structure.segment[key].recording}' is not in wav.scp"
+        structure.faults.append(Fault(table.path, line_of[key], message, "add it to wav.scp or remove the segment"))
 
 
 def _segment(value: str) -> Segment | None:
@@ -128,18 +174,19 @@ def _segment(value: str) -> Segment | None:
     return Segment(fields[0], start, None if to_the_end else end, channel)
 
 
-def _read_channels(structure: Structure) -> None:
-    table = structure.extra.get("reco2file_and_channel")
-    if table is None:
-        return
-    for key, value, line in zip(table.keys, table.values, table.lines, strict=True):
+def _read_channels(structure: Structure) -> list[Fault]:
+    table, faults = structure.extra.get("reco2file_and_channel"), []
+    for key, value, line in zip(table.keys, table.values, table.lines, strict=True) if table else ():
         fields = value.split()
         channel = fields[1].upper() if len(fields) == 2 else ""
-        if channel in CHANNELS or (channel.isdecimal() and channel != "0"):
+        if channel in CHANNELS or (channel.isascii() and channel.isdigit() and 0 < int(channel) < 100):
             structure.channel[key] = CHANNELS[channel] if channel in CHANNELS else int(channel) - 1
         else:
-            remedy = "write 'RECORDING FILE CHANNEL', the channel A, B, or a number from 1"
-            structure.faults.append(Fault(table.path, line, f"'{value}' names no file and channel", remedy))
+            remedy = "write 'RECORDING FILE CHANNEL', the channel A, B, or a number from 1 to 99"
+            faults.append(
+                Fault(structure.path / "reco2file_and_channel", line, f"'{value}' names no file and channel", remedy)
+            )
+    return faults
 
 
 def _compare_utterances(structure: Structure) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import struct
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from csc_cli.errors import AudioError
 from csc_cli.kaldi import audio as module
-from csc_cli.kaldi.audio import duration_s, length_samples, read_audio, read_header, write_audio
+from csc_cli.kaldi.audio import Header, duration_s, length_samples, read_audio, read_header, scan, write_audio
 from csc_cli.kaldi.datadir import Utterance
 
 RATE = 8000
@@ -134,6 +135,113 @@ def test_pipes(wav: Path) -> None:
         (wav.parent / "s.wav").write_bytes(streamed)
         assert len(read_audio(f"cat {wav.parent}/s.wav |")[0]) == 300
         assert len(read_audio(wav.parent / "s.wav")[0]) == 300
+
+
+@pytest.mark.parametrize(
+    ("kind", "subtype", "rate"),
+    [
+        *((kind, "PCM_16", rate) for kind in ("FLAC", "NIST", "WAV", "AIFF", "W64") for rate in (8000, 16000, 48000)),
+        ("WAV", "PCM_24", 44100), ("WAV", "ULAW", 8000), ("NIST", "ULAW", 8000), ("WAV", "FLOAT", 11025),
+        ("OGG", "VORBIS", 16000), ("OGG", "OPUS", 48000), ("MP3", "MPEG_LAYER_III", 16000),
+        ("MP3", "MPEG_LAYER_III", 44100),
+    ],
+)  # fmt: skip
+def test_formats_and_rates_by_channel(tmp_path: Path, kind: str, subtype: str, rate: int) -> None:
+    """Two tones in two channels, under a name that says nothing of the format, with blanks and other scripts."""
+    time_s = np.arange(rate) / rate
+    tones = np.stack([0.4 * np.sin(2 * np.pi * hz * time_s) for hz in (440, 1250)], axis=1)
+    path = tmp_path / "zwei Töne 日本.bin"
+    soundfile.write(str(path), tones, rate, format=kind, subtype=subtype)
+    for channel in (0, 1):
+        samples, got = read_audio(utterance(path, channel=channel))
+        # Opus and MP3 may begin late, or end late; the tone is what matters.
+        assert got == rate and abs(len(samples) - rate) <= 0.1 * rate
+        assert header_agrees(path, len(samples), rate)
+        spectrum = np.abs(np.fft.rfft(samples[rate // 4 : rate // 4 + rate // 2]))
+        assert np.argmax(spectrum) == (440, 1250)[channel] // 2
+    assert np.abs(read_audio(utterance(f"cat '{path}' |", channel=1))[0] - samples).max() < 1e-6
+    assert scan(path).frames == len(samples)
+    with pytest.raises(AudioError, match="has 2 channels, no channel 3"):
+        read_audio(utterance(path, channel=2))
+
+
+def header_agrees(path: Path, length: int, rate: int) -> bool:
+    return read_header(path) == Header(rate, length, 2) and duration_s(path) == length / rate
+
+
+def test_recordings_within_an_archive(tmp_path: Path) -> None:
+    """`FILE:OFFSET`, as Kaldi's wav-copy writes them: KEY, a blank, the whole wav, one after the other."""
+    archive, places, known = b"", {}, {}
+    for key, count in (("utt-1", 300), ("b", 4001), ("c", 77)):
+        known[key] = ints(count, 2)
+        archive += key.encode() + b" "
+        places[key] = len(archive)
+        archive += as_wav(known[key])
+    path = tmp_path / "all wavs.ark"
+    path.write_bytes(archive)
+    for key, offset in places.items():
+        samples, _ = read_audio(utterance(f"{path}:{offset}", channel=1))
+        assert np.array_equal(samples * np.float32(32768), known[key][:, 1])
+        assert scan(f"{path}:{offset}").frames == len(known[key])
+    assert np.array_equal(
+        read_audio(utterance(f"{path}:{places['b']}", start_s=0.25, end_s=0.5))[0] * np.float32(32768),
+        known["b"][2000:4000, 0],
+    )
+    path.write_bytes(archive[:-10])
+    with pytest.raises(AudioError, match=r"ark:\d+: is truncated: 342 of 352 bytes are there"):
+        read_audio(f"{path}:{places['c']}")
+    with pytest.raises(AudioError, match=r"ends before byte 99999; restore"):
+        read_audio(f"{path}:99999")
+    with pytest.raises(AudioError, match="cannot be read as audio"):
+        read_audio(f"{path}:1")
+    # A file that has such a name is that file.
+    soundfile.write(tmp_path / "a.wav", known["b"], RATE)
+    (tmp_path / "a.wav").rename(tmp_path / "a.wav:7")
+    assert len(read_audio(tmp_path / "a.wav:7")[0]) == 4001
+
+
+def test_scanning_holds_little_and_finds_what_reading_finds(wav: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PIECE", 999)
+    assert scan(wav) == Header(RATE, RATE, 2)
+    assert scan(utterance(wav, start_s=0.5)).frames == RATE, "the whole recording, not the segment"
+    bad = np.zeros((RATE, 2))
+    bad[-1, 1] = np.inf
+    soundfile.write(wav, bad, RATE, subtype="FLOAT")
+    assert read_header(wav).frames == RATE
+    with pytest.raises(AudioError, match="not finite"):
+        scan(wav)
+    wav.write_bytes(truncated_flac())
+    with pytest.raises(AudioError, match="truncated"):
+        scan(wav)
+
+
+def test_commands_are_refused_where_the_user_says_so(wav: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSC_NO_PIPES", "1")
+    ran = wav.parent / "ran"
+    with pytest.raises(AudioError, match=r"'utt': 'touch .*': is a command, and --no-pipes refuses them; "):
+        read_audio(utterance(f"touch {ran}; cat {wav} |"))
+    assert not ran.exists() and len(read_audio(wav)[0]) == RATE
+    monkeypatch.setenv("CSC_NO_PIPES", "0")
+    read_audio(f"touch {ran}; cat {wav} |")
+    assert ran.exists()
+
+
+def test_a_command_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CSC_PIPE_TIMEOUT", "0.3")
+    with pytest.raises(AudioError, match=r"'echo oh >&2; sleep 60 \|': the command gives no audio \(gave nothing for"):
+        read_audio("echo oh >&2; sleep 60 |")
+
+
+def test_a_command_does_not_wait_for_the_terminal(wav: Path) -> None:
+    assert len(read_audio(f"cat - {wav} |")[0]) == RATE
+
+
+def test_errors_name_the_line_of_wav_scp() -> None:
+    one = Utterance("utt", "spk", "/none.wav", scp="data/x/wav.scp", line=17)
+    with pytest.raises(AudioError, match=r"^data/x/wav.scp:17: utterance 'utt': /none.wav: cannot be read"):
+        read_audio(one)
+    with pytest.raises(AudioError, match=r"^data/x/wav.scp:17: utterance 'utt': 'exit 3 \|': the command gives no"):
+        read_audio(dataclasses.replace(one, recording="exit 3 |"))
 
 
 def test_pipes_that_fail(tmp_path: Path) -> None:

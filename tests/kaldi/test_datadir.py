@@ -180,3 +180,25 @@ def test_shared_corpora(shared: Path, name: str) -> None:
         samples, got = read_audio(utterance)
         assert got == rate and np.array_equal(samples, known)
         assert read_audio(utterance, 8000)[1] == 8000
+
+
+def test_each_utterance_knows_its_line_of_wav_scp(segmented: Path, make_data_dir: Make) -> None:
+    assert [(u.scp, u.line) for u in DataDir.load(segmented).utterances] == [
+        (f"{segmented}/wav.scp", line) for line in (1, 1, 2)
+    ]
+    path = make_data_dir()
+    (path / "wav" / "spk1-utt0.wav").unlink()
+    data = DataDir.load(path)
+    with pytest.raises(DataError, match=rf"^{path}/wav.scp:3: utterance 'spk1-utt0': {path}/wav/spk1-utt0.wav: cannot"):
+        read_audio(data.by_id["spk1-utt0"])
+    assert data.utterances[2] == dataclasses.replace(data.utterances[2], line=0), "of no meaning for equality"
+
+
+def test_commands_are_refused_before_anything_is_read(make_data_dir: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_data_dir()
+    text = (path / "wav.scp").read_text().replace("spk0-utt1.wav", "spk0-utt1.wav |")
+    write(path / "wav.scp", *text.splitlines())
+    DataDir.load(path)
+    monkeypatch.setenv("CSC_NO_PIPES", "1")
+    with pytest.raises(DataError, match=r"wav.scp:2: 'spk0-utt1' is a command, and --no-pipes refuses them; write"):
+        DataDir.load(path)

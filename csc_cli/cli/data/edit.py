@@ -1,4 +1,4 @@
-"""`csc data subset | combine | copy`: new data directories of old ones."""
+"""`csc data subset | split | combine | copy`: new data directories of old ones."""
 
 from __future__ import annotations
 
@@ -59,6 +59,22 @@ def subset(
     number = None if lists else click.INT(str(number_out[0]))
     choice = Choice(number, chosen[0] if chosen else "spread", utt_list, spk_list, seed)  # type: ignore[arg-type]
     click.echo(subset_data_dir(directory, number_out[-1], choice))
+
+
+@click.command(epilog=options.examples("csc data split data/train 8", "csc data split --per-utt data/train 8"))
+@options.existing("directory")
+@click.argument("number", type=click.IntRange(min=1))
+@click.option("--per-utt", is_flag=True, help="Ignore the speakers; the parts are in splitNutt.")
+@options.quiet
+def split(directory: Path, number: int, per_utt: bool) -> None:
+    """Write NUMBER parts of the data directory DIRECTORY to DIRECTORY/splitNUMBER/1, 2, ...
+
+    A speaker is in one part, and the parts are as equal as that allows, as by Kaldi's split_data.sh. Nothing is done
+    where the parts are newer than the directory.
+    """
+    from csc_cli.kaldi.edit.split import split_data_dir
+
+    click.echo(split_data_dir(directory, number, per_utt))
 
 
 @click.command(

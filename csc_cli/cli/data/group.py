@@ -12,5 +12,5 @@ def data() -> None:
     """Look after Kaldi data directories: what Kaldi's utils/*_data_dir.sh do."""
 
 
-for command in (check.validate, edit.subset, edit.combine, edit.copy):
+for command in (check.validate, check.fix, edit.subset, edit.split, edit.combine, edit.copy, check.stats):
     data.add_command(command)

@@ -12,9 +12,9 @@ from csc_cli.errors import DataError
 from csc_cli.files import open_atomic
 from csc_cli.kaldi.faults import raise_first
 from csc_cli.kaldi.layout import AUDIO, PLAIN, base_folder, is_of_data_dir, keys_of, resolve
-from csc_cli.kaldi.specifiers import is_pipe, split_offset
-from csc_cli.kaldi.structure import read_structure
-from csc_cli.kaldi.text import without_gc, write_map
+from csc_cli.kaldi.specifiers import is_pipe, split_offset, unwritable
+from csc_cli.kaldi.structure import read_structure, refuse_no_folder
+from csc_cli.kaldi.text import without_gc
 from csc_cli.progress import note
 
 BACKUP = ".backup"
@@ -37,7 +37,7 @@ class Tables:
     @property
     def utt2spk(self) -> Mapping[str, str]:
         """Speaker by utterance, in C order of the utterances."""
-        return self.of["utt2spk"]
+        return self.of.get("utt2spk", {})
 
     @cached_property
     def spk2utt(self) -> dict[str, list[str]]:
@@ -85,12 +85,19 @@ class Tables:
         _set_aside(out, {*self.of, *self.plain, "spk2utt"})
         for name in LAST:
             (out / name).unlink(missing_ok=True)
-        for name, data in self.plain.items():
-            with open_atomic(out / name, "wb") as stream:
-                stream.write(data)
-        write_map(out / "spk2utt", self.spk2utt)
-        for name in sorted(self.of, key=lambda name: (name in LAST, name)):
-            write_map(out / name, self.of[name])
+        for name in (*self.plain, "spk2utt", *sorted(self.of, key=lambda name: (name in LAST, name))):
+            write_whole(out / name, self.content(name))
+
+    def content(self, name: str) -> bytes:
+        """A file's bytes; a table has a line a key, in C order, key and value apart by one space."""
+        if name in self.plain:
+            return self.plain[name]
+        if name == "spk2utt":
+            rows = [f"{speaker} {' '.join(utterances)}\n" for speaker, utterances in self.spk2utt.items()]
+        else:
+            # Code points ascend as their UTF-8 does.
+            rows = [f"{key} {value}\n" if value else f"{key}\n" for key, value in sorted(self.of[name].items())]
+        return "".join(rows).encode()
 
     def summary(self, source: Tables) -> str:
         """What was taken of `source`, in words."""
@@ -106,6 +113,7 @@ def read_tables(path: str | Path) -> Tables:
         DataError: the first of the faults in or between its files, and how many more.
     """
     path = Path(path)
+    refuse_no_folder(path)
     structure = read_structure(path, need_wav=False)
     raise_first(structure.faults)
     base = base_folder(path, structure.wav.values)
@@ -119,8 +127,21 @@ def read_tables(path: str | Path) -> Tables:
             of[name] = table if base is None else {key: resolve(value, base) for key, value in table.items()}
         elif name.endswith(".scp"):
             of[name] = _located(table, path)
-    plain = {name: (path / name).read_bytes() for name in PLAIN if (path / name).is_file()}
-    return Tables(path, of, plain)
+    return Tables(path, of, read_plain(path))
+
+
+def read_plain(path: Path) -> dict[str, bytes]:
+    """The files of a data directory that are no tables."""
+    return {name: (path / name).read_bytes() for name in PLAIN if (path / name).is_file()}
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all. Raises DataError where that cannot be."""
+    try:
+        with open_atomic(path, "wb") as stream:
+            stream.write(content)
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def refuse_own_folder(out: str | Path, *sources: str | Path) -> None:
