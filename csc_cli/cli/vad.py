@@ -58,6 +58,7 @@ def _read_config(ctx: click.Context, _param: click.Parameter, path: Path | None)
 @click.option(
     "--dither", type=float, default=1.0, show_default=True, help="The mean energy of Kaldi's dither; nothing random."
 )
+@options.no_pipes
 @options.nj
 @options.quiet
 def vad(data: Path, out: Path | None, source: Any, omit_unvoiced_utts: bool, nj: int, **settings: Any) -> None:

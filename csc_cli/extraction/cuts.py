@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from csc_cli.errors import AudioError
 from csc_cli.kaldi.vad import speech_ranges
+
+MOST_BETWEEN = 1 << 18
+"""Samples between two stretches, beyond which each is read by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,21 @@ class Cut:
         begin = ranges[:, 0] + np.clip(start - before, 0, sizes)
         end = ranges[:, 0] + np.clip(stop - before, 0, sizes)
         return [(a, b) for a, b in zip(begin.tolist(), end.tolist()) if a < b]
+
+    def read(self, read: Callable[[int, int], np.ndarray], start: int, stop: int) -> np.ndarray:
+        """The kept samples `start` to `stop`, from a function that reads samples of the recording.
+
+        What lies between two stretches is read with them unless it is long: opening the file costs more.
+        """
+        pieces: list[np.ndarray] = []
+        spans = self.spans(start, stop)
+        while spans:
+            near = next((i for i, (a, b) in enumerate(pairwise(spans), 1) if b[0] - a[1] > MOST_BETWEEN), len(spans))
+            first = spans[0][0]
+            samples = read(first, spans[near - 1][1])
+            pieces += [samples[a - first : b - first] for a, b in spans[:near]]
+            spans = spans[near:]
+        return np.concatenate(pieces)
 
     def apply(self, samples: np.ndarray) -> np.ndarray:
         """The kept of all samples (T,)."""

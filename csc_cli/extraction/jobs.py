@@ -77,8 +77,8 @@ class Task:
         """A checksum of all that the network's outputs depend on."""
         states = [state_of(utterance) for utterance in self.data.utterances]
         if self.voiced is not None:
-            decisions = (np.packbits(self.voiced[utterance.id]).tobytes().hex() for utterance in self.data.utterances)
-            states = [[*state, voiced] for state, voiced in zip(states, decisions)]
+            decisions = (self.voiced[utterance.id] for utterance in self.data.utterances)
+            states = [[*state, len(x), np.packbits(x).tobytes().hex()] for state, x in zip(states, decisions)]
         # Other devices round otherwise; the number of processes does not matter.
         kind = self.model.device.partition(":")[0]
         return digest(__version__, self.model.identity, states, self.batch_seconds, self.resample, kind)

@@ -140,7 +140,7 @@ def piece_reader(recording: Recording) -> Callable[[int, int], np.ndarray]:
 
     if cut is None:
         return read
-    return lambda start, stop: np.concatenate([read(*span) for span in cut.spans(start, stop)])
+    return lambda start, stop: cut.read(read, start, stop)
 
 
 def state_of(utterance: Utterance) -> list[str | int | float | None]:
