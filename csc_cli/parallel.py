@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing.connection import wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from csc_cli import progress
 from csc_cli.errors import ConfigError, CscError
@@ -52,6 +52,21 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], nj: i
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def in_fresh_process(function: Callable[..., Result], *arguments: Any) -> Result:
+    """`function(*arguments)` in a process of its own, that has loaded nothing yet.
+
+    Raises:
+        CscError: the process was killed.
+        Whatever `function` raises.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context, initializer=_start_worker, initargs=(True,)) as pool:
+        try:
+            return pool.submit(function, *arguments).result()
+        except BrokenProcessPool as error:
+            raise CscError("a process of its own was killed, perhaps for memory; ask for less at a time") from error
 
 
 def _start_worker(quiet: bool) -> None:
