@@ -44,6 +44,7 @@ setup(
             "ruff>=0.6",
             "scikit-learn>=1.4",
             "soxr>=0.3",
+            "speechbrain>=1.1",
             "types-PyYAML",
         ],
     },

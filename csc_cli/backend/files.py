@@ -9,18 +9,10 @@ from numpy.typing import NDArray
 
 from csc_cli.errors import DataError, some
 from csc_cli.kaldi.arrays import read_array
-from csc_cli.kaldi.specifiers import open_input
+from csc_cli.kaldi.specifiers import as_rspecifier, open_input
 from csc_cli.kaldi.tables import read_vectors
 
 Floats = NDArray[np.float64]
-
-
-def as_rspecifier(name: str) -> str:
-    """`name` itself, or `scp:name` where it is the path of an scp, `ark:name` of an ark."""
-    for kind in ("scp", "ark"):
-        if name.endswith(f".{kind}") and ":" not in name.split("/")[0]:
-            return f"{kind}:{name}"
-    return name
 
 
 def load_vectors(name: str, keys: Sequence[str], kind: str) -> Floats:

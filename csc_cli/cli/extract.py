@@ -14,6 +14,7 @@ from csc_cli.cli import options
     epilog=options.examples(
         "csc extract exp/csc data/enroll exp/csc/xvectors_enroll",
         "csc extract --streams all exp/csc data/test exp/csc/xvectors_test",
+        "csc extract --vad data/enroll/vad.scp exp/csc data/enroll exp/csc/xvectors_enroll",
         "csc extract --enroll attention --nj 4 --device cpu exp/csc data/enroll exp/csc/xvectors_enroll",
     )
 )
@@ -35,6 +36,10 @@ from csc_cli.cli import options
 @click.option(
     "--sources", is_flag=True,
     help="Embed the true sources of mixtures (spk1.scp, spk2.scp, ... of DATA): what perfect separation would give.",
+)  # fmt: skip
+@click.option(
+    "--vad", metavar="RSPECIFIER",
+    help="Embed only the frames that this table calls voiced, such as scp:DATA/vad.scp of 'csc vad'.",
 )  # fmt: skip
 @options.batch_seconds
 @click.option("--no-resample", is_flag=True, help="Recordings of another rate than the model's fail.")

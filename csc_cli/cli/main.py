@@ -14,6 +14,7 @@ from csc_cli.errors import CscError, at, nearest
 COMMANDS = {
     "prepare": "csc_cli.cli.prepare:prepare",
     "data": "csc_cli.cli.data.group:data",
+    "vad": "csc_cli.cli.vad:vad",
     "simulate": "csc_cli.cli.simulate:simulate",
     "trials": "csc_cli.cli.trials:trials",
     "train": "csc_cli.cli.train:train",

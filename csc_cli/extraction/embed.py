@@ -24,7 +24,9 @@ from csc_cli.extraction.sources import true_sources
 from csc_cli.extraction.stitch import crossfade
 from csc_cli.extraction.vectors import Layout, write_vectors
 from csc_cli.kaldi.datadir import DataDir
+from csc_cli.kaldi.specifiers import as_rspecifier
 from csc_cli.kaldi.tables import write_map
+from csc_cli.kaldi.vad_files import read_decisions
 from csc_cli.nn.model import SpeakerModel
 
 STAMP = "extract.json"
@@ -63,6 +65,7 @@ def embed_data_dir(
     batch_seconds: float = 60.0,
     resample: bool = True,
     sources: bool = False,
+    vad: str | None = None,
     nj: int = 1,
     device: str = "auto",
 ) -> str:
@@ -78,6 +81,8 @@ def embed_data_dir(
         resample: whether recordings of another rate than the model's are converted or fail.
         sources: embed what each talker of a recording truly said (spk1.scp, ... of the data directory) in place of
             the recording: what a perfect separation would give.
+        vad: rspecifier, or path of an scp or ark, of decisions on frames of 10 ms (vad.scp): only what they call
+            voiced is embedded.
 
     Returns:
         A line about what was written.
@@ -88,12 +93,15 @@ def embed_data_dir(
     """
     if sources and streams == "all":
         raise ConfigError("--sources: each source is one talker; leave --streams all out")
+    if sources and vad is not None:
+        raise ConfigError("--sources: the decisions are on recordings, not on sources; leave --vad out")
     if not active_db >= 0:
         raise ConfigError(f"--active-db {active_db:g}: must be at least 0")
     out = make_out(out_dir)
     data = DataDir.load(data_dir)
     talkers, data = true_sources(data) if sources else ({}, data)
-    task = Task(open_model(model_dir, device), data, batch_seconds, resample)
+    voiced = read_decisions(as_rspecifier(vad), list(data.by_id)) if vad is not None else None
+    task = Task(open_model(model_dir, device), data, batch_seconds, resample, voiced)
     layout = Layout(streams, enroll, active_db)
     identity = digest(task.identity, layout.settings)
     if is_whole(out / STAMP, identity):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -69,11 +69,16 @@ class Task:
     data: DataDir
     batch_seconds: float
     resample: bool = True
+    voiced: Mapping[str, np.ndarray] | None = None
+    """Decisions on the frames of each utterance, by which its speech is cut out."""
 
     @cached_property
     def identity(self) -> str:
         """A checksum of all that the network's outputs depend on."""
         states = [state_of(utterance) for utterance in self.data.utterances]
+        if self.voiced is not None:
+            decisions = (self.voiced[utterance.id] for utterance in self.data.utterances)
+            states = [[*state, len(x), np.packbits(x).tobytes().hex()] for state, x in zip(states, decisions)]
         # Other devices round otherwise; the number of processes does not matter.
         kind = self.model.device.partition(":")[0]
         return digest(__version__, self.model.identity, states, self.batch_seconds, self.resample, kind)
@@ -81,7 +86,7 @@ class Task:
     def batches(self, nj: int) -> tuple[list[Batch], list[Failure]]:
         """The batches, and the recordings whose header cannot be read. Notes those shorter than one window."""
         config = self.model.load().config
-        recordings, failures = probe_all(self.data.utterances, config.sample_rate, self.resample, nj)
+        recordings, failures = probe_all(self.data.utterances, config.sample_rate, self.resample, nj, self.voiced)
         short = [item.id for item in recordings if item.length(config.sample_rate) < config.window]
         if short:
             window_ms = 1000 * config.window / config.sample_rate

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +12,7 @@ import numpy as np
 
 from csc_cli import dsp
 from csc_cli.errors import AudioError, CscError
+from csc_cli.extraction.cuts import Cut
 from csc_cli.kaldi.audio import length_samples, read_audio, read_header
 from csc_cli.kaldi.datadir import Utterance
 from csc_cli.kaldi.sources import place_of
@@ -20,11 +21,12 @@ from csc_cli.kaldi.specifiers import is_pipe
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """An utterance, with its own rate in Hz and its samples at that rate."""
+    """An utterance, with its own rate in Hz and its samples at that rate: those of `cut`, or all."""
 
     utterance: Utterance
     sample_rate: int
     samples: int
+    cut: Cut | None = None
 
     @property
     def id(self) -> str:
@@ -47,10 +49,12 @@ class Failure:
     message: str
 
 
-def probe(utterance: Utterance, sample_rate: int, resample: bool = True) -> Recording | Failure:
+def probe(
+    utterance: Utterance, sample_rate: int, resample: bool = True, voiced: Mapping[str, np.ndarray] | None = None
+) -> Recording | Failure:
     """Rate and length from the header; a Failure where it cannot be read, or has another rate and may not.
 
-    A pipe's output may have no length in its header, and is read.
+    A pipe's output may have no length in its header, and is read. `voiced` has the decisions on its frames by its id.
     """
     try:
         header = read_header(utterance)
@@ -58,17 +62,30 @@ def probe(utterance: Utterance, sample_rate: int, resample: bool = True) -> Reco
             message = f"is at {header.sample_rate} Hz, the model at {sample_rate} Hz"
             raise AudioError(f"{place_of(utterance)}: {message}; resample it, or leave --no-resample out")
         if is_pipe(utterance.recording):
-            return Recording(utterance, header.sample_rate, len(read_audio(utterance)[0]))
-        return Recording(utterance, header.sample_rate, length_samples(utterance, header.sample_rate))
+            samples = len(read_audio(utterance)[0])
+        else:
+            samples = length_samples(utterance, header.sample_rate)
+        if voiced is None:
+            return Recording(utterance, header.sample_rate, samples)
+        return _cut(utterance, header.sample_rate, samples, voiced[utterance.id])
     except CscError as error:
         return Failure(utterance.id, str(error))
 
 
+def _cut(utterance: Utterance, sample_rate: int, samples: int, voiced: np.ndarray) -> Recording:
+    try:
+        cut = Cut.of(voiced, samples, sample_rate)
+    except CscError as error:
+        raise AudioError(f"utterance '{utterance.id}': {error}") from error
+    return Recording(utterance, sample_rate, cut.kept, cut)
+
+
 def probe_all(
-    utterances: Sequence[Utterance], sample_rate: int, resample: bool = True, nj: int = 1
-) -> tuple[list[Recording], list[Failure]]:
+    utterances: Sequence[Utterance], sample_rate: int, resample: bool = True, nj: int = 1,
+    voiced: Mapping[str, np.ndarray] | None = None,
+) -> tuple[list[Recording], list[Failure]]:  # fmt: skip
     """Probe all utterances, `nj` at a time."""
-    function = partial(probe, sample_rate=sample_rate, resample=resample)
+    function = partial(probe, sample_rate=sample_rate, resample=resample, voiced=voiced)
     with ThreadPoolExecutor(nj) as pool:
         probed = list(pool.map(function, utterances))
     failures = [item for item in probed if isinstance(item, Failure)]
@@ -82,9 +99,12 @@ def read_whole(recording: Recording, sample_rate: int) -> np.ndarray:
         AudioError: as `read_audio`; the header's length does not hold; silence.
     """
     samples, rate = read_audio(recording.utterance)
-    if len(samples) != recording.samples:
-        message = f"has {len(samples)} samples, its header says {recording.samples}"
+    expected = recording.cut.samples if recording.cut else recording.samples
+    if len(samples) != expected:
+        message = f"has {len(samples)} samples, its header says {expected}"
         raise AudioError(f"{place_of(recording.utterance)}: {message}; write it again")
+    if recording.cut:
+        samples = recording.cut.apply(samples)
     refuse_silence(recording, float(samples.min()), float(samples.max()))
     return dsp.resample(samples, rate, sample_rate)
 
@@ -107,17 +127,20 @@ def piece_reader(recording: Recording) -> Callable[[int, int], np.ndarray]:
 
     A file is opened at the place; a pipe cannot be, so its output is kept.
     """
-    utterance, rate = recording.utterance, recording.sample_rate
+    utterance, rate, cut = recording.utterance, recording.sample_rate, recording.cut
     if is_pipe(utterance.recording):
         samples, _ = read_audio(utterance)
-        return lambda start, stop: samples[start:stop]
+        kept = cut.apply(samples) if cut else samples
+        return lambda start, stop: kept[start:stop]
 
     def read(start: int, stop: int) -> np.ndarray:
         begin = round(utterance.start_s * rate)
         part = replace(utterance, start_s=(begin + start) / rate, end_s=(begin + stop) / rate)
         return read_audio(part)[0]
 
-    return read
+    if cut is None:
+        return read
+    return lambda start, stop: cut.read(read, start, stop)
 
 
 def state_of(utterance: Utterance) -> list[str | int | float | None]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from csc_cli.errors import DataError
 from csc_cli.kaldi.arrays import read_array
+from csc_cli.kaldi.pipes import refused
 from csc_cli.kaldi.specifiers import is_pipe, open_file, open_input, split_offset, split_range
 
 OPEN_FILES = 128
@@ -68,6 +69,8 @@ class OpenArchives:
 
     def _read(self, name: str) -> Any:
         try:
+            if is_pipe(name) and refused():
+                raise DataError(f"'{name}' is a command, and --no-pipes refuses them; write its output to a file")
             if is_pipe(name) or name == "-":
                 with open_input(name) as stream:
                     return self.value(stream)

@@ -111,6 +111,18 @@ def _advice(text: str) -> str:
     return f"write ark:{text}" if text.endswith(".ark") else "write scp:FILE, ark:FILE or 'ark:COMMAND |'"
 
 
+def as_rspecifier(name: str) -> str:
+    """`name` itself, or `scp:name` where it is the path of an scp, `ark:name` of an ark.
+
+    >>> as_rspecifier("exp/a.scp"), as_rspecifier("ark:b"), as_rspecifier("scp,p:a.scp")
+    ('scp:exp/a.scp', 'ark:b', 'scp,p:a.scp')
+    """
+    for kind in ("scp", "ark"):
+        if name.endswith(f".{kind}") and ":" not in name.split("/")[0]:
+            return f"{kind}:{name}"
+    return name
+
+
 def is_pipe(name: str) -> bool:
     """Whether an rxfilename or wxfilename runs a command."""
     return name.endswith("|") or name.startswith("|")

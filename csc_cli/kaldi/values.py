@@ -11,7 +11,7 @@ import numpy as np
 from csc_cli.errors import DataError
 from csc_cli.kaldi import scripts
 from csc_cli.kaldi.archives import read_key
-from csc_cli.kaldi.arrays import SIZE, read_exactly, read_size
+from csc_cli.kaldi.arrays import SIZE, read_array, read_exactly, read_size
 from csc_cli.kaldi.keys import Unique
 from csc_cli.kaldi.specifiers import Rspecifier, open_input
 from csc_cli.kaldi.writers import TableWriter
@@ -27,15 +27,16 @@ def read_ints(rspecifier: str) -> dict[str, int]:
     Raises:
         DataError: with the place, for a damaged table, a key given twice or an empty table.
     """
-    return dict(_entries(rspecifier, read_int))
+    return dict(read_entries(rspecifier, read_int))
 
 
 def read_int_vectors(rspecifier: str) -> Iterator[tuple[str, np.ndarray]]:
     """Yield (key, whole numbers (N,) int32), of `ark:`, `ark,t:` or `scp:`, binary or text; errors as `read_ints`."""
-    return _entries(rspecifier, read_int_vector)
+    return read_entries(rspecifier, read_int_vector)
 
 
-def _entries(rspecifier: str, read: Callable[[IO[bytes]], Value]) -> Iterator[tuple[str, Value]]:
+def read_entries(rspecifier: str, read: Callable[[IO[bytes]], Value]) -> Iterator[tuple[str, Value]]:
+    """Yield (key, what `read` makes of the value at a stream's position); errors as `read_ints`."""
     parsed = Rspecifier.parse(rspecifier)
     unique = Unique(rspecifier)
     for key, value in scripts.read_values(parsed, read) if parsed.kind == "scp" else _of_ark(parsed.rxfilename, read):
@@ -75,6 +76,37 @@ def read_int_vector(stream: IO[bytes]) -> np.ndarray:
     if (elements["size"] != 4).any():
         raise DataError("no whole numbers of 32 bits; write the table again")
     return elements["value"].astype(np.int32)
+
+
+def read_numbers(stream: IO[bytes]) -> np.ndarray:
+    """The vector, or whole numbers, (N,) at the stream's position: decisions come in both forms. Raises DataError."""
+    start = stream.read(1)
+    if start != b"\0":
+        line = start + stream.readline()
+        if b"[" in line:
+            return read_array(_Pushed(line, stream))  # type: ignore[arg-type]
+        if not line:
+            raise DataError("ends before its value; write the archive again")
+        return np.array(_whole(line.split()), np.int32)
+    start += stream.read(2)
+    read = read_int_vector if start == b"\0B\4" else read_array
+    return read(_Pushed(start, stream))  # type: ignore[arg-type]
+
+
+class _Pushed:
+    """A stream into which bytes that were read are put back."""
+
+    def __init__(self, start: bytes, stream: IO[bytes]) -> None:
+        self.start, self.stream = start, stream
+
+    def read(self, size: int) -> bytes:
+        data, self.start = self.start[:size], self.start[size:]
+        return data if len(data) == size else data + self.stream.read(size - len(data))
+
+    def readline(self) -> bytes:
+        line, end, rest = self.start.partition(b"\n")
+        self.start = rest
+        return line + end if end else line + self.stream.readline()
 
 
 def _text(stream: IO[bytes]) -> bytes | None:

@@ -13,7 +13,7 @@ from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.mixtures.manifest import Mixture
 from csc_cli.mixtures.plan import plan_mixture
 from csc_cli.mixtures.settings import MixtureConfig
-from csc_cli.mixtures.store import AudioStore
+from csc_cli.mixtures.store import AudioStore, detector
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,6 @@ def plan_data_dir(
     data: DataDir, config: MixtureConfig, seed: int, count: int, talkers: int = 2, store: AudioStore | None = None
 ) -> Iterator[Mixture]:
     """The mixtures that `csc simulate` makes of the data directory; errors as `draw_data_dir` and `plan_mixture`."""
-    store = store or AudioStore(data, config.sample_rate)
+    store = store or AudioStore(data, config.sample_rate, vad=detector(data, config.activity))
     for draw in draw_data_dir(data, config, seed, count, talkers):
         yield draw.plan(store)

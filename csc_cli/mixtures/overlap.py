@@ -12,8 +12,8 @@ from csc_cli.mixtures.store import AudioStore
 def speech_overlap(mixture: Mixture, store: AudioStore) -> float:
     """The share of the first talker's active speech in which at least one other talker is active, too (ours).
 
-    Where a talker is active is what `activity.activity` finds in the whole utterance, as it was recorded. 0 for
-    one talker.
+    Where a talker is active is what `AudioStore.speech` says of the whole utterance, as it was recorded. 0 for one
+    talker.
 
     Raises:
         CscError: as `AudioStore.speech`.

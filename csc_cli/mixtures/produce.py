@@ -20,6 +20,7 @@ from typing import Any
 from csc_cli.errors import CscError, DataError
 from csc_cli.files import write_json
 from csc_cli.kaldi.datadir import DataDir, Utterance
+from csc_cli.kaldi.vad_files import VadTable
 from csc_cli.mixtures import write
 from csc_cli.mixtures.draw import Draw
 from csc_cli.mixtures.manifest import Mixture, from_line, read_mixtures, to_line, write_mixtures
@@ -37,11 +38,15 @@ PRODUCTS = ("wav.scp", "utt2spk", "spk2utt", "utt2spks", "utt2cond", "utt2overla
 
 @dataclass(frozen=True)
 class Job:
-    """A mixture to be made: `where` names its line in messages, `utterances` hold its sources' audio."""
+    """A mixture to be made: `where` names its line in messages, `utterances` hold its sources' audio.
+
+    `vad` says where their speech is; None: csc's own detector does.
+    """
 
     where: str
     plan: Draw | Mixture
     utterances: tuple[Utterance, ...]
+    vad: VadTable | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +115,7 @@ def data_digest(data: DataDir) -> str:
 def _make(job: Job, out: Path | None, overlap: bool) -> str:
     """Plan, render and write one mixture; its line of the journal."""
     try:
-        store = AudioStore(job.utterances, _rate(job))
+        store = AudioStore(job.utterances, _rate(job), vad=job.vad)
         mixture = job.plan.plan(store) if isinstance(job.plan, Draw) else job.plan
         scale = 1.0 if out is None else write.write_rendered(mixture, render(mixture, store), out)
         measured = f",{speech_overlap(mixture, store):.6f}" if overlap else ""

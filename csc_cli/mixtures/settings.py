@@ -71,6 +71,8 @@ class MixtureConfig:
     overlap: Range = (1.0, 1.0)  # of the shorter of two talkers' stretches
     level_db: Range = (-35.0, -25.0)  # active speech of the first talker, dB of full scale
     speeds: tuple[float, ...] = (1.0,)  # each source is played at one of these
+    # What says where an utterance's speech is, for crops and overlap; null: csc's own detector.
+    activity: Literal["vad.scp"] | None = None
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     equaliser: EqualiserConfig = field(default_factory=EqualiserConfig)
     band_limit: BandLimitConfig = field(default_factory=BandLimitConfig)

@@ -13,6 +13,7 @@ from csc_cli.mixtures.draw import draw_data_dir
 from csc_cli.mixtures.manifest import read_mixtures
 from csc_cli.mixtures.produce import PLAN, Job, Product, data_digest, produce
 from csc_cli.mixtures.settings import MixtureConfig
+from csc_cli.mixtures.store import detector
 
 WHOLE_UTTERANCES = "crop_s: null"
 
@@ -47,10 +48,11 @@ def simulate_data_dir(
     count = len(data.utterances) if count is None else count
     if count < 1:
         raise DataError(f"{out}: {count} mixtures asked for; ask for at least one")
+    vad = detector(data, config.activity)
 
     def jobs() -> Iterator[Job]:
         for line, draw in enumerate(draw_data_dir(data, config, seed, count, talkers), start=1):
-            yield Job(f"{out / PLAN}:{line}", draw, draw.utterances)
+            yield Job(f"{out / PLAN}:{line}", draw, draw.utterances, vad.subset(draw.utterances) if vad else None)
 
     stamp = {
         "settings": configs.to_dict(config),
@@ -58,7 +60,7 @@ def simulate_data_dir(
         "count": count,
         "talkers": talkers,
         "data": data_digest(data),
-    }
+    } | ({"vad": vad.digest()} if vad else {})
     produce(out, stamp, jobs, count, Product(audio=audio), nj)
     return f"{out}: {count} mixtures of {talkers} talker(s); {PLAN} sha256 {sha256(out / PLAN)[:16]}"
 

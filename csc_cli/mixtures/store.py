@@ -11,9 +11,15 @@ import numpy as np
 from csc_cli.errors import AudioError, DataError
 from csc_cli.kaldi.audio import read_audio
 from csc_cli.kaldi.datadir import DataDir, Utterance
+from csc_cli.kaldi.vad_files import VadTable
 from csc_cli.mixtures.activity import active_range, activity, frame_length
 
 Key = tuple[str, float]
+
+
+def detector(data: DataDir, activity: str | None) -> VadTable | None:
+    """What the setting `activity` of mixtures asks for. Raises DataError where vad.scp is not there."""
+    return VadTable.of(data) if activity else None
 
 
 class AudioStore:
@@ -24,13 +30,18 @@ class AudioStore:
         sample_rate: Hz; recordings of another rate are resampled.
         max_bytes: decoded audio kept in memory (least recently used goes first). The activity of each
             utterance seen is kept besides (a byte for 10 ms).
+        vad: says where speech is; None: csc's own detector does.
     """
 
-    def __init__(self, utterances: DataDir | Iterable[Utterance], sample_rate: int, max_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self, utterances: DataDir | Iterable[Utterance], sample_rate: int, max_bytes: int = 1 << 30,
+        vad: VadTable | None = None,
+    ) -> None:  # fmt: skip
         source = utterances.utterances if isinstance(utterances, DataDir) else utterances
         self._utterances = {utterance.id: utterance for utterance in source}
         self.sample_rate = sample_rate
         self.max_bytes = max_bytes
+        self.vad = vad
         self._bytes = 0
         self._samples: OrderedDict[Key, np.ndarray] = OrderedDict()
         self._speech: dict[Key, np.ndarray] = {}
@@ -64,11 +75,21 @@ class AudioStore:
         key = (utterance, speed)
         active = self._speech.get(key)
         if active is None:
-            active = activity(self.samples(utterance, speed), self.sample_rate)
+            samples = self.samples(utterance, speed)
+            active = self._decided(utterance, speed, self.vad) if self.vad else activity(samples, self.sample_rate)
             if not active.any():
-                raise AudioError(f"utterance '{utterance}' is silent: all samples are zero; leave it out")
+                why = "all samples are zero" if self.vad is None else f"{self.vad.scp} has no voiced frame of it"
+                raise AudioError(f"utterance '{utterance}' is silent: {why}; leave it out")
             self._speech[key] = active
         return active
+
+    def _decided(self, utterance: str, speed: float, vad: VadTable) -> np.ndarray:
+        """As `speech`, by the decisions: a frame is active if its centre is in a voiced stretch."""
+        frame = frame_length(self.sample_rate)
+        frames = -(-self.samples(utterance, speed).size // frame)
+        centres_s = (np.arange(frames) + 0.5) * frame / self.sample_rate * speed
+        edges_s = vad.ranges(self._utterances[utterance]).ravel()
+        return np.searchsorted(edges_s, centres_s, side="right") % 2 == 1
 
     def active_range(self, utterance: str, speed: float = 1.0) -> tuple[int, int]:
         """(start, end) in samples of the utterance without the silence at its ends; whole 10 ms frames."""

@@ -19,7 +19,7 @@ from csc_cli import config as configs
 from csc_cli import seeds
 from csc_cli.errors import CscError, DataError, some
 from csc_cli.kaldi.datadir import DataDir
-from csc_cli.mixtures.store import AudioStore
+from csc_cli.mixtures.store import AudioStore, detector
 from csc_cli.nn.contrastive import entropy
 from csc_cli.nn.model import new_model, pick_device, save_model
 from csc_cli.progress import note, track
@@ -70,7 +70,7 @@ class Trainer:
         self.config, self.directory, self.workers = config, directory, workers
         self.device = distributed.start(device)
         self.corpus: Corpus = make_corpus(data, config)
-        self.store = AudioStore(data, config.model.sample_rate)
+        self.store = AudioStore(data, config.model.sample_rate, vad=detector(data, config.mixtures.activity))
         self.batches = RoundRobin(config, self.corpus, self.store, (distributed.rank(), distributed.world()))
         # A rival's streams have nothing to learn before they hear one talker alone.
         self.batches.parted = config.model.embedder is not None

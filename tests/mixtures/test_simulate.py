@@ -14,12 +14,14 @@ import soundfile
 from csc_cli.errors import CscError, DataError
 from csc_cli.kaldi.checks import check_data_dir
 from csc_cli.kaldi.datadir import DataDir
+from csc_cli.kaldi.tables import write_int_vectors
 from csc_cli.kaldi.text import read_map
 from csc_cli.mixtures import produce as produce_module
 from csc_cli.mixtures.activity import active_level_db
 from csc_cli.mixtures.manifest import read_mixtures, write_mixtures
 from csc_cli.mixtures.plan import MixtureConfig
 from csc_cli.mixtures.simulate import render_plan, simulate_data_dir
+from csc_cli.mixtures.store import AudioStore
 
 CONFIG = MixtureConfig(crop_s=None, overlap=(0.3, 1.0))
 
@@ -106,11 +108,11 @@ def makes(monkeypatch):
 
     makes, make = Makes(), produce_module._make
 
-    def watched(job, out):
+    def watched(job, out, overlap):
         if job.plan.id == makes.stop_at:
             raise KeyboardInterrupt
         makes.append(job.plan.id)
-        return make(job, out)
+        return make(job, out, overlap)
 
     monkeypatch.setattr(produce_module, "_make", watched)
     return makes
@@ -258,3 +260,30 @@ def test_ids_with_slashes_stay_inside(data, tmp_path):
     assert len(list((tmp_path / "out" / "wav").iterdir())) == 2
     assert {path.name for path in tmp_path.iterdir()} == {"mix", "odd.jsonl", "out"}
     assert check_data_dir(tmp_path / "out", read_audio=True) == []
+
+
+def test_the_data_s_own_decisions_say_where_speech_is(data_of, tmp_path):
+    data = data_of({"a": [3.0, 2.5], "b": [2.0, 4.0], "c": [3.0]})
+    config = replace(CONFIG, activity="vad.scp")
+    with pytest.raises(DataError, match=r"vad.scp: is not there; run csc vad"):
+        simulate_data_dir(data.path, tmp_path / "out", config)
+    voiced = {key: np.zeros(round(AudioStore(data, 8000).samples(key).size / 80), int) for key in data.by_id}
+    for decisions in voiced.values():
+        decisions[70:150] = 1
+    write_int_vectors(f"ark,scp:{data.path}/vad.ark,{data.path}/vad.scp", voiced)
+    for nj in (1, 2):
+        simulate_data_dir(data.path, tmp_path / str(nj), config, audio=True, nj=nj)
+    assert digests(tmp_path / "1") == digests(tmp_path / "2")
+    mixtures = list(read_mixtures(tmp_path / "1" / "mix.jsonl"))
+    assert {(source.start, source.length) for mixture in mixtures for source in mixture.sources} == {(5600, 6400)}
+    plan = (tmp_path / "1" / "mix.jsonl").read_bytes()
+    # Other decisions are other data; without them all is as it was.
+    for decisions in voiced.values():
+        decisions[70:90] = 0
+    write_int_vectors(f"ark,scp:{data.path}/vad.ark,{data.path}/vad.scp", voiced)
+    simulate_data_dir(data.path, tmp_path / "1", config, audio=True)
+    assert (tmp_path / "1" / "mix.jsonl").read_bytes() != plan
+    simulate_data_dir(data.path, tmp_path / "own", CONFIG)
+    (data.path / "vad.scp").unlink()
+    simulate_data_dir(data.path, tmp_path / "none", CONFIG)
+    assert (tmp_path / "own" / "mix.jsonl").read_bytes() == (tmp_path / "none" / "mix.jsonl").read_bytes()

@@ -8,7 +8,9 @@ import soundfile
 
 from csc_cli.errors import AudioError
 from csc_cli.kaldi.audio import read_audio
-from csc_cli.kaldi.datadir import Utterance
+from csc_cli.kaldi.datadir import DataDir, Utterance
+from csc_cli.kaldi.tables import write_int_vectors
+from csc_cli.kaldi.vad_files import VadTable
 from csc_cli.mixtures import store as store_module
 from csc_cli.mixtures.store import AudioStore
 
@@ -81,3 +83,33 @@ def test_silence_is_named(tmp_path):
 def test_samples_cannot_be_changed(data):
     with pytest.raises(ValueError, match="read-only"):
         AudioStore(data, 8000).samples("a-u0")[0] = 1
+
+
+@pytest.mark.parametrize("speed", [1.0, 1.25])
+def test_a_table_of_decisions_says_where_speech_is(data_of, speed):
+    data = data_of({"a": [1.5, 2.0], "b": [3.0]})
+    marked = np.zeros(500, bool)
+    marked[30:70] = marked[90:120] = True
+    counts = {
+        utterance.id: round(AudioStore(data, 8000).samples(utterance.id).size / 80) for utterance in data.utterances
+    }
+    write_int_vectors(
+        f"ark,scp:{data.path}/vad.ark,{data.path}/vad.scp", {key: marked[:count] for key, count in counts.items()}
+    )
+    loaded = DataDir.load(data.path)
+    for rate in (8000, 16000):
+        store = AudioStore(loaded, rate, vad=VadTable.of(loaded))
+        for key in counts:
+            speech = store.speech(key, speed)
+            assert len(speech) == -(-store.samples(key, speed).size // (rate // 100))
+            places = np.arange(len(speech)) + 0.5
+            expected = ((places * speed > 30) & (places * speed < 70)) | (
+                (places * speed > 90) & (places * speed < 120)
+            )
+            assert np.array_equal(speech, expected & (places * speed < counts[key]))
+    write_int_vectors(
+        f"ark,scp:{data.path}/vad.ark,{data.path}/vad.scp", {key: np.zeros(n, int) for key, n in counts.items()}
+    )
+    store = AudioStore(loaded, 8000, vad=VadTable.of(DataDir.load(data.path)))
+    with pytest.raises(AudioError, match=r"is silent: .*vad.scp has no voiced frame of it"):
+        store.speech(next(iter(counts)))

@@ -88,7 +88,6 @@ def mel_filters(mels: int, points: int, sample_rate: int) -> Tensor:
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     at = mel(torch.arange(points // 2 + 1, dtype=torch.float64) * sample_rate / points)[:, None]
     filters = torch.minimum((at - left) / (centre - left), (right - at) / (right - centre)).clamp(min=0)
-    filters[-1] = 0  # Kaldi leaves the point at Nyquist out
     if not bool((filters.sum(0) > 1e-3).all()):
         raise ConfigError(f"mels={mels}: at {sample_rate} Hz some bins would hold no point of the spectrum; take fewer")
     return filters
