@@ -1,103 +1,178 @@
-"""Scores of trials from vectors: cosine. Legend: E enrollments, V test vectors, D dimensions, N trials, C streams."""
+"""Trials become scores: the entries of `csc score`. Legend: N trials, E enrollments, U test utterances."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from csc_cli.backend.files import load_mean, load_vectors, mean_of
-from csc_cli.backend.streams import Pool, pool, stream_rows
-from csc_cli.backend.transforms import Centre, unit_length
-from csc_cli.errors import ConfigError, DataError
-from csc_cli.kaldi.text import read_keyed
-from csc_cli.kaldi.trials import read_trials, write_scores
+from csc_cli.backend import kernels
+from csc_cli.backend.backends import Backend, Cosine, PldaBackend
+from csc_cli.backend.chain import Chain
+from csc_cli.backend.dense import write_all
+from csc_cli.backend.forms import PairForm
+from csc_cli.backend.model_files import read_plda
+from csc_cli.backend.normalise import Normaliser, normaliser
+from csc_cli.backend.plda import LengthNorm
+from csc_cli.backend.scorer import Scorer
+from csc_cli.backend.settings import ScoreSettings
+from csc_cli.backend.sides import Side, chain_of, enroll_side, test_side
+from csc_cli.backend.transforms import unit_length
+from csc_cli.errors import DataError
+from csc_cli.kaldi.specifiers import as_rspecifier, open_output
+from csc_cli.kaldi.tables import stack_vectors
+from csc_cli.kaldi.trials import Pairs, ScoreLines, read_trials
+from csc_cli.parallel import threaded_map
 
 Floats = NDArray[np.float64]
-Index = NDArray[np.integer]
-BLOCK = 1024  # trials at a time: both sides of a block stay in the processor's cache
+ALL = "all"
+BLOCK = 1 << 16  # scores of vectors at a time
+SEEN_BITS = 1 << 32
 
 
 def score_cosine(
-    trials: str | Path,
-    enroll: str,
-    test: str,
-    out: str | Path,
-    *,
-    streams: str | Path | None = None,
-    mean: str | None = None,
-    center_on: str | None = None,
-    pooling: Pool = "max",
+    trials: str | Path, enroll: str, test: str, out: str | Path, settings: ScoreSettings | None = None
 ) -> str:
     """Write the cosine of each trial's two vectors to `out` (`-`: standard output), in the trials' order.
 
     Args:
-        trials: two or three columns, enrollment first.
+        trials: a list of them; or `all`, each enrollment with each test utterance: see `dense.write_all`.
         enroll, test: rspecifiers, or paths of an scp or ark, of the vectors.
-        streams: test utterance -> the vectors that are its streams; their scores are pooled by `pooling`.
-        mean: a vector subtracted from both sides first.
-        center_on: a table whose mean is subtracted from both sides first.
-
-    Raises:
-        DataError: keys of the trials without vector or streams, vectors of length zero (after the mean is
-            subtracted) or of different dimensions, damaged files.
-        ConfigError: both `mean` and `center_on`.
-    """
-    if mean is not None and center_on is not None:
-        raise ConfigError("--mean and --center-on both name a mean; give one of them")
-    pairs = read_trials(trials)
-    centre = None
-    if mean is not None or center_on is not None:
-        centre = Centre.at(load_mean(mean) if mean is not None else mean_of(str(center_on)))
-    test_keys, rows = stream_rows(list(pairs.test_ids), read_keyed(streams) if streams else None)
-    e = _prepared(enroll, list(pairs.enroll_ids), "enrollment", centre)
-    v = _prepared(test, test_keys, "test vector", centre)
-    _agree(e, v, enroll, test)
-    scores = cosine_of_streams(e, v, pairs.enroll_index, rows[pairs.test_index], pooling)
-    write_scores(out, pairs, scores)
-    of_streams = f", pooled by {pooling} over up to {rows.shape[1]} streams" if rows.shape[1] > 1 else ""
-    return f"{len(pairs)} trials, {len(e)} enrollments, {len(pairs.test_ids)} test utterances{of_streams} -> {out}"
-
-
-def cosine_of_streams(enroll: Floats, test: Floats, enroll_index: Index, rows: Index, pooling: Pool = "max") -> Floats:
-    """The pooled cosine of each trial.
-
-    Args:
-        enroll, test: (E, D) and (V, D), rows of unit length.
-        enroll_index: (N,) row of `enroll`.
-        rows: (N, C) rows of `test`, the trial's streams, filled up with -1.
 
     Returns:
-        (N,).
+        A line about what was written.
+
+    Raises:
+        DataError: names of the trials without vectors, unless they may be skipped; vectors of length zero (after the
+            mean is subtracted) or of different dimensions, damaged files.
     """
-    scores = np.full(rows.shape, -np.inf)
-    for column, row in enumerate(rows.T):
-        present = row >= 0
-        scores[present, column] = dot_products(enroll, test, enroll_index[present], row[present])
-    return pool(scores, pooling)
+    return _score(Cosine(), trials, enroll, test, out, settings or ScoreSettings())
 
 
-def dot_products(left: Floats, right: Floats, left_index: Index, right_index: Index) -> Floats:
-    """<left[i], right[j]> for each of the N pairs (i, j): (N,)."""
-    products = np.empty(len(left_index))
-    for begin in range(0, len(products), BLOCK):
-        block = slice(begin, begin + BLOCK)
-        np.einsum("nd,nd->n", left[left_index[block]], right[right_index[block]], out=products[block])
-    return products
+def score_plda(
+    plda: str,
+    trials: str | Path,
+    enroll: str,
+    test: str,
+    out: str | Path,
+    settings: ScoreSettings | None = None,
+    *,
+    length: LengthNorm = "expected",
+) -> str:
+    """Write the log likelihood ratio of each trial by a PLDA; as `score_cosine`.
+
+    Args:
+        plda: Kaldi's object, in a file, from a pipe or `-`.
+        length: see `Plda.transform`.
+    """
+    return _score(PldaBackend(read_plda(plda), length), trials, enroll, test, out, settings or ScoreSettings())
 
 
-def _prepared(name: str, keys: list[str], kind: str, centre: Centre | None) -> Floats:
-    vectors = load_vectors(name, keys, kind)
+def _score(
+    backend: Backend, trials: str | Path, enroll_name: str, test_name: str, out: str | Path, settings: ScoreSettings
+) -> str:
+    pairs: Pairs | None = None if trials == ALL else read_trials(trials, settings.trials_format)
+    chain = chain_of(settings)
+    enroll, no_enroll = enroll_side(enroll_name, list(pairs.enroll_ids) if pairs else None, chain, settings)
+    test, no_test = test_side(test_name, list(pairs.test_ids) if pairs else None, chain, settings)
+    missing = "; ".join(filter(None, (no_enroll, no_test)))
+    if missing and not settings.skip_missing:
+        raise DataError(f"{missing}; extract them, take them out of the trials, or ask for --skip-missing")
+    if enroll.vectors.shape[1] != test.vectors.shape[1]:
+        message = f"vectors of {enroll.vectors.shape[1]} values and {test_name} of {test.vectors.shape[1]}"
+        raise DataError(f"{enroll_name} has {message}; take both from the same model")
+    enroll = _prepared(enroll, enroll_name, lambda x, keys: backend.enroll(x, enroll.counts, keys))
+    test = _prepared(test, test_name, backend.test)
+    scorer = _scorer(backend, enroll, test, chain, settings)
+    if pairs is None:
+        return write_all(out, scorer, enroll.names, test.names, settings.nj) + (f"; {missing}" if missing else "")
+    left_out = ""
+    if missing:
+        there = (enroll.rows[:, 0] >= 0)[pairs.enroll_index] & (test.rows[:, 0] >= 0)[pairs.test_index]
+        left_out = f"; {len(pairs) - np.count_nonzero(there)} trials left out: {missing}"
+        pairs = Pairs(pairs.enroll_ids, pairs.test_ids, pairs.enroll_index[there], pairs.test_index[there])
+    _write(out, pairs, scorer, settings.nj)
+    return f"{_summary(pairs, scorer, settings)} -> {out}{left_out}"
+
+
+def _prepared(side: Side, name: str, prepare: Callable[[Floats, Sequence[str]], Floats]) -> Side:
     try:
-        return unit_length(centre.transform(vectors) if centre else vectors, keys)
+        return replace(side, vectors=prepare(side.vectors, side.keys))
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
 
 
-def _agree(enroll: Floats, test: Floats, enroll_name: str, test_name: str) -> None:
-    if enroll.shape[1] != test.shape[1]:
-        raise DataError(
-            f"{enroll_name} has vectors of {enroll.shape[1]} values and {test_name} of {test.shape[1]}; "
-            "take both from the same model"
+def _scorer(backend: Backend, enroll: Side, test: Side, chain: Chain, settings: ScoreSettings) -> Scorer:
+    attention = None
+    if settings.enroll_by == "attention":
+        units = unit_length(enroll.vectors, enroll.keys) * settings.attention_scale
+        attention = PairForm.product(units, unit_length(test.vectors, test.keys))
+    return Scorer(
+        backend.form(enroll.vectors, enroll.counts, test.vectors),
+        enroll.rows,
+        test.rows,
+        settings.pooling,
+        _normaliser(backend, enroll, test, chain, settings),
+        attention,
+    )
+
+
+def _normaliser(backend: Backend, enroll: Side, test: Side, chain: Chain, settings: ScoreSettings) -> Normaliser | None:
+    if settings.norm is None or settings.cohort is None:
+        return None
+    keys, x = stack_vectors(as_rspecifier(settings.cohort))
+    cohort = chain.transform(x, keys=keys)
+    if cohort.shape[1] != test.vectors.shape[1]:
+        message = f"vectors of {cohort.shape[1]} values, the test side of {test.vectors.shape[1]}"
+        raise DataError(f"{settings.cohort}: has {message}; take both from the same model")
+    ones = np.ones(len(cohort), np.int64)
+
+    def of_enroll() -> PairForm:
+        return backend.form(enroll.vectors, enroll.counts, backend.test(cohort, keys))
+
+    def of_test() -> PairForm:
+        return backend.form(backend.enroll(cohort, ones, keys), ones, test.vectors)
+
+    try:
+        return normaliser(
+            settings.norm, of_enroll, of_test, enroll.keys, test.keys, top_n=settings.top_n, nj=settings.nj
         )
+    except DataError as error:
+        raise DataError(f"{settings.cohort}: {error}") from error
+
+
+def _write(out: str | Path, pairs: Pairs, scorer: Scorer, nj: int) -> None:
+    """Score and format block after block, on `nj` threads; the blocks do not depend on their number."""
+    lines = ScoreLines(pairs, out)
+    size = max(1, BLOCK // scorer.width)
+
+    def block(start: int) -> memoryview:
+        part = slice(start, start + size)
+        return lines.of(start, scorer.of_pairs(pairs.enroll_index[part], pairs.test_index[part]))
+
+    with open_output(str(out)) as stream:
+        for text in threaded_map(block, range(0, len(pairs), size), nj):
+            stream.write(text)
+
+
+def _summary(pairs: Pairs, scorer: Scorer, settings: ScoreSettings) -> str:
+    enrollments = f"{len(pairs.enroll_ids)} enrollments"
+    if scorer.members.shape[1] > 1:
+        enrollments += f" of up to {scorer.members.shape[1]} vectors, by {settings.enroll_by}"
+    summary = f"{len(pairs)} trials, {enrollments}, {len(pairs.test_ids)} test utterances"
+    if scorer.rows.shape[1] > 1:
+        summary += f", pooled by {scorer.pooling} over up to {scorer.rows.shape[1]} streams"
+    repeated = _repeated(pairs)
+    return summary + (f"; {repeated} of the trials repeat an earlier one" if repeated else "")
+
+
+def _repeated(pairs: Pairs) -> int:
+    """How many trials stand in the list before."""
+    cells = len(pairs.enroll_ids) * len(pairs.test_ids)
+    if cells > SEEN_BITS:
+        return len(pairs) - len(np.unique(pairs.enroll_index * np.int64(len(pairs.test_ids)) + pairs.test_index))
+    seen = np.zeros(cells // 8 + 1, np.uint8)
+    return int(kernels.count_repeated(pairs.enroll_index, pairs.test_index, len(pairs.test_ids), seen))

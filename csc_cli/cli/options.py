@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,21 @@ def existing(name: str, **kwargs: Any) -> Any:
 
 
 class Source(click.ParamType):
-    """A file that must exist; or `-`, `COMMAND |`, and either of these or a file behind `ark:`, as a text."""
+    """A file that must exist; or `-`, `COMMAND |`, and either of these or a file behind `ark:`, as a text.
+
+    `words` are texts that stand for themselves.
+    """
 
     name = "file"
+
+    def __init__(self, words: Collection[str] = ()) -> None:
+        self.words = words
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
         if (
             isinstance(value, Path)
             or value == "-"
+            or value in self.words
             or value.endswith("|")
             or value.partition(":")[0] in ("ark", "ark,t")
         ):
@@ -37,9 +45,9 @@ class Source(click.ParamType):
         return click.Path(exists=True, dir_okay=False, path_type=Path).convert(value, param, ctx)
 
 
-def source(name: str, **kwargs: Any) -> Any:
-    """An argument that is read: a file, `-`, or `COMMAND |`."""
-    return click.argument(name, type=Source(), **kwargs)
+def source(name: str, words: Collection[str] = (), **kwargs: Any) -> Any:
+    """An argument that is read: a file, `-`, or `COMMAND |`; or one of some words."""
+    return click.argument(name, type=Source(words), **kwargs)
 
 
 def output(name: str, **kwargs: Any) -> Any:

@@ -35,27 +35,27 @@ class Encoded(NamedTuple):
 
     @property
     def longest(self) -> int:
+        """The most bytes that a name has."""
         return int(np.diff(self.starts).max(initial=0))
 
 
 class LineWriter:
     """Lines `ENROLL TEST NUMBER`, the numbers as Python's `%.9g` has them, correctly rounded."""
 
-    def __init__(self, enroll: Encoded, test: Encoded, pairs: int) -> None:
-        """`pairs` is the most that `lines` will be given at a time."""
+    def __init__(self, enroll: Encoded, test: Encoded) -> None:
         self.enroll, self.test = enroll, test
-        self.buffer = np.empty(pairs * (enroll.longest + test.longest + LONGEST + 3), np.uint8)
 
     def lines(self, enroll: NDArray[np.integer], test: NDArray[np.integer], values: NDArray[np.float64]) -> memoryview:
-        """The lines of pairs (N,); valid until the next call."""
+        """The lines of pairs (N,), rows of the names."""
+        buffer = np.empty(len(values) * (self.enroll.longest + self.test.longest + LONGEST + 3), np.uint8)
         pair, size = 0, 0
         while True:
-            pair, size = _write_lines(self.buffer, size, pair, enroll, test, values, *self.enroll, *self.test)
+            pair, size = _write_lines(buffer, size, pair, enroll, test, values, *self.enroll, *self.test)
             if pair == len(values):
-                return self.buffer[:size].data
+                return buffer[:size].data
             # Outside the range of the exact powers, which scores hardly ever leave.
             text = f"{values[pair]:.{DIGITS}g}\n".encode()
-            self.buffer[size : size + len(text)] = np.frombuffer(text, np.uint8)
+            buffer[size : size + len(text)] = np.frombuffer(text, np.uint8)
             size += len(text)
             pair += 1
 

@@ -159,27 +159,33 @@ def write_scores(path: str | Path, pairs: Pairs, score: np.ndarray) -> None:
     Raises:
         DataError: a score is not finite.
     """
-    write_score_blocks(path, pairs, (score[start : start + BLOCK_PAIRS] for start in range(0, len(pairs), BLOCK_PAIRS)))
-
-
-def write_score_blocks(path: str | Path, pairs: Pairs, blocks: Iterable[np.ndarray]) -> None:
-    """As `write_scores`, from blocks of at most `BLOCK_PAIRS` scores in the order of the pairs, as they come.
-
-    Raises:
-        DataError: a score is not finite.
-    """
-    writer = LineWriter(Encoded.of(pairs.enroll_ids), Encoded.of(pairs.test_ids), min(BLOCK_PAIRS, len(pairs)))
-    start = 0
+    lines = ScoreLines(pairs, path)
     with open_output(str(path)) as stream:
-        for score in blocks:
-            if not np.isfinite(score).all():
-                i = int(np.flatnonzero(~np.isfinite(score))[0])
-                name = _show(pairs, np.array([start + i]))
-                raise DataError(f"{path}: the score of {name} is {score[i]}; look at the vectors of the two")
-            part = slice(start, start + len(score))
-            values = np.ascontiguousarray(score, np.float64)
-            stream.write(writer.lines(pairs.enroll_index[part], pairs.test_index[part], values))
-            start += len(score)
+        for start in range(0, len(pairs), BLOCK_PAIRS):
+            stream.write(lines.of(start, score[start : start + BLOCK_PAIRS]))
+
+
+class ScoreLines:
+    """`ENROLL TEST SCORE` of parts of the pairs, for those who have the scores part by part."""
+
+    def __init__(self, pairs: Pairs, path: str | Path) -> None:
+        """`path` is for messages."""
+        self.pairs, self.path = pairs, path
+        self.writer = LineWriter(Encoded.of(pairs.enroll_ids), Encoded.of(pairs.test_ids))
+
+    def of(self, start: int, score: np.ndarray) -> memoryview:
+        """The lines of the pairs from `start` on, with their scores (N,).
+
+        Raises:
+            DataError: a score is not finite.
+        """
+        if not np.isfinite(score).all():
+            i = int(np.flatnonzero(~np.isfinite(score))[0])
+            name = _show(self.pairs, np.array([start + i]))
+            raise DataError(f"{self.path}: the score of {name} is {score[i]}; look at the vectors of the two")
+        part = slice(start, start + len(score))
+        values = np.ascontiguousarray(score, np.float64)
+        return self.writer.lines(self.pairs.enroll_index[part], self.pairs.test_index[part], values)
 
 
 def _write(path: str | Path, pairs: Pairs, ends: Callable[[int, int], list[str]]) -> None:

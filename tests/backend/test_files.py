@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from csc_cli.backend.files import as_rspecifier, load_mean, load_vectors, mean_of
+from csc_cli.backend.files import load_mean, load_vectors, mean_of
 from csc_cli.errors import DataError
 from csc_cli.kaldi.arrays import write_array
+from csc_cli.kaldi.specifiers import as_rspecifier
 from csc_cli.kaldi.tables import VectorWriter
 
 
@@ -42,7 +43,7 @@ def test_vectors_of_two_kinds(tmp_path):
         writer.write("a", np.ones(3))
         writer.write("b", np.ones(4))
     for read in (lambda name: load_vectors(name, ["a", "b"], "enrollment"), mean_of):
-        with pytest.raises(DataError, match=r"'b' has 4 values, those before it 3"):
+        with pytest.raises(DataError, match=r"'b' has 4 values, 'a' has 3"):
             read(f"{tmp_path}/x.ark")
 
 

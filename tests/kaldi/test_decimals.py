@@ -29,7 +29,7 @@ EDGES = [
 
 
 def written(values: list[float]) -> list[str]:
-    writer = LineWriter(Encoded.of(["é", "bb"]), Encoded.of(["x" * 9]), len(values))
+    writer = LineWriter(Encoded.of(["é", "bb"]), Encoded.of(["x" * 9]))
     rows = np.arange(len(values)) % 2
     lines = bytes(writer.lines(rows, np.zeros(len(values), np.int32), np.array(values))).decode().splitlines()
     names, numbers = zip(*(line.rsplit(" ", 1) for line in lines), strict=True)
