@@ -17,7 +17,7 @@ from torch.nn import functional
 
 
 class Readout(NamedTuple):
-    vectors: Tensor  # (..., E), unit length
+    vectors: Tensor  # (..., E), of unit length (but see CrossAttention.unit_length)
     weights: Tensor  # (..., heads, segments), 0 at masked segments
 
 
@@ -28,6 +28,8 @@ class CrossAttention(nn.Module):
         """`uniform` replaces the attention by the mean over segments (the ablation "no cross-attention")."""
         super().__init__()
         self.heads, self.uniform = heads, uniform
+        # False in the training of the ablation "unnormalised distance" alone; what is extracted has unit length.
+        self.unit_length = True
         if not uniform:
             self.query = nn.Linear(dimensions, dimensions)
             self.key = nn.Linear(dimensions, dimensions)
@@ -72,8 +74,9 @@ class CrossAttention(nn.Module):
         return Readout(self.finish(values) * has_keys, weights)
 
     def finish(self, values: Tensor) -> Tensor:
-        """(..., heads, E / heads) -> unit vectors (..., E)."""
-        return functional.normalize(self.out(values.flatten(-2)), dim=-1)
+        """(..., heads, E / heads) -> vectors (..., E)."""
+        vectors: Tensor = self.out(values.flatten(-2))
+        return functional.normalize(vectors, dim=-1) if self.unit_length else vectors
 
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:

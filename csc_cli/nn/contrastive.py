@@ -1,8 +1,9 @@
 """The probabilistic contrastive loss, free from negative sampling.
 
-f(h, g) = exp(-alpha d(h, g)), d the squared Euclidean distance of unit vectors, so the logits are
--alpha d = 2 alpha cos - 2 alpha. The normaliser runs over the whole inventory: nothing is sampled
-(Wang et al., ICASSP 2021; the two terms and the leave-one-mixture-out rule are ours).
+f(h, g) = exp(-alpha d(h, g)), d the squared Euclidean distance: of unit vectors, where the logits are
+-alpha d = 2 alpha cos - 2 alpha, or (an ablation) of vectors as long as they are. The normaliser runs
+over the whole inventory: nothing is sampled (Wang et al., ICASSP 2021; the two terms and the
+leave-one-mixture-out rule are ours).
 
 Legend: A anchors, N rows of the inventory, J groups of a batch, E dimensions.
 """
@@ -29,12 +30,20 @@ class InverseTemperature(nn.Module):
         return self.a.exp()
 
 
-def log_density_ratio(vectors: Tensor, others: Tensor, alpha: Tensor, margin: Tensor | None = None) -> Tensor:
-    """log f = -alpha |h - g|^2 of unit vectors: (..., A, E), (..., N, E) -> (..., A, N)."""
-    cosine = vectors @ others.mT
-    if margin is not None:
-        cosine = cosine - margin
-    return 2 * alpha * (cosine - 1)
+def closeness(vectors: Tensor, others: Tensor, unit: bool = True) -> Tensor:
+    """Minus the squared Euclidean distance: (..., A, E), (..., N, E) -> (..., A, N).
+
+    With `unit` both sides are taken to have unit length, and nothing checks it.
+    """
+    twice = 2 * (vectors @ others.mT)
+    if unit:
+        return twice - 2
+    return twice - vectors.square().sum(-1)[..., None] - others.square().sum(-1)[..., None, :]
+
+
+def log_density_ratio(vectors: Tensor, others: Tensor, alpha: Tensor, unit: bool = True) -> Tensor:
+    """log f = -alpha |h - g|^2: (..., A, E), (..., N, E) -> (..., A, N)."""
+    return alpha * closeness(vectors, others, unit)
 
 
 def contrastive_loss(logits: Tensor, target: Tensor, valid: Tensor | None = None) -> Tensor:

@@ -5,6 +5,8 @@ Axes of all results: (B, C estimates, C references). Legend: B mixtures, C strea
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -37,6 +39,16 @@ def pairwise_si_snr(estimates: Tensor, references: Tensor, mask: Tensor) -> Tens
     # |s_hat|^2 = |target|^2 + |rest|^2 by orthogonality; no (B, C, C, T) tensor is made.
     rest = (total - target).clamp(min=0)
     return 10 * torch.log10((target + EPS) / (rest + EPS))
+
+
+def limited(snr: Tensor, limit_db: float) -> Tensor:
+    """SI-SNR that approaches `limit_db` and does not pass it: -10 log10(10^(-snr / 10) + 10^(-limit / 10)).
+
+    As the soft threshold of Wisdom et al. (MixIT, 2020), eq. 4: nothing is gained by what is far above it.
+    """
+    nepers = math.log(10) / 10
+    floor = torch.full_like(snr, -limit_db * nepers)
+    return -torch.logaddexp(-snr * nepers, floor) / nepers
 
 
 def pairwise_scale_aware(estimates: Tensor, references: Tensor, mask: Tensor, tau: float = TAU) -> Tensor:

@@ -1,7 +1,8 @@
 """Round-robin batches: each utterance in several mixtures, each mixture a condition of its own.
 
-mixture (i, r) = u_i + a u_((i + r) mod B), r = 1 ... M. A batch is a function of (seed, step) and
-the data alone; ranks take contiguous parts of it, workers take steps.
+mixture (i, r) = u_i + a u_((i + r) mod B), r = 1 ... M; some have other than two talkers, see
+`RoundRobin.talkers`. A batch is a function of (seed, step) and the data alone; ranks take contiguous
+parts of it, workers take steps.
 
 Legend: B utterances, M conditions, C streams, T samples; a batch has B M mixtures.
 """
@@ -9,7 +10,7 @@ Legend: B utterances, M conditions, C streams, T samples; a batch has B M mixtur
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -139,15 +140,31 @@ class RoundRobin(torch.utils.data.Dataset[MixtureBatch]):
         drawn = self.draw(step)
         plans, labels = [], []
         for shift in range(1, config.batch.conditions + 1):
-            for place, one in enumerate(drawn):
+            for place in range(len(drawn)):
                 rng = seeds.generator(config.seed, "mixture", step, place, shift)
-                talkers = [one, drawn[(place + shift) % len(drawn)]]
-                alone = rng.random() < config.batch.one_talker
-                if self.parted and alone:
-                    talkers = talkers[:1]
+                talkers = [drawn[(place + offset) % len(drawn)] for offset in self.talkers(shift, rng)]
                 plans.append(plan_crop(f"{step}-{place}-{shift}", talkers, config, rng, self.store))
                 labels.append([self.corpus.row(config, *talker) for talker in talkers])
         return plans, labels
+
+    def talkers(self, shift: int, rng: np.random.Generator) -> list[int]:
+        """Who is heard in mixture (i, shift), as offsets from i: two, or as many as the shares of `batch` say.
+
+        Further talkers stand at other offsets below B / 2. No two offsets then differ by B / 2, where a speaker's
+        two utterances stand. Until the streams have parted no mixture has fewer than two talkers.
+        """
+        batch, draw = self.config.batch, rng.random()
+        shares = ((1, batch.one_talker), (0, batch.no_talker), *enumerate(batch.more_talkers, start=3))
+        count = 2
+        for other, share in shares:
+            if 0 <= draw < share:
+                count = other
+            draw -= share
+        if count < 2:
+            return [0][:count] if self.parted else [0, shift]
+        others = [offset for offset in range(1, (batch.utterances - 1) // 2 + 1) if offset != shift]
+        further = rng.choice(others, count - 2, replace=False).tolist() if count > 2 else []
+        return [0, shift, *further]
 
 
 class Carried(torch.utils.data.Dataset[MixtureBatch | CscError]):
@@ -170,30 +187,35 @@ def plan_crop(
     rng: np.random.Generator,
     store: AudioStore,
 ) -> Mixture:
-    """A mixture of crops of `mixtures.crop_s` seconds of the given utterances at the given speeds."""
-    utterances, speeds = zip(*talkers, strict=True)
-    return plan_mixture(name, utterances, config.mixtures, rng, store, speeds=speeds)
+    """A mixture of crops of `mixtures.crop_s` seconds of the given utterances at the given speeds; none: noise."""
+    mixtures = config.mixtures
+    if not talkers:
+        mixtures = replace(mixtures, noise=replace(mixtures.noise, probability=1.0))
+    utterances, speeds = [one for one, _ in talkers], [speed for _, speed in talkers]
+    return plan_mixture(name, utterances, mixtures, rng, store, speeds=speeds)
 
 
-def held_out_batches(config: TrainConfig, corpus: Corpus, store: AudioStore, size: int) -> Iterator[MixtureBatch]:
-    """Two-talker mixtures of held-out utterances, the same at every call.
+def held_out_batches(
+    config: TrainConfig, corpus: Corpus, store: AudioStore, size: int, talkers: int = 2
+) -> Iterator[MixtureBatch]:
+    """Mixtures of `talkers` held-out talkers, the same at every call.
 
-    The two talkers are different speakers (with utterance rows, where nothing looks at utt2spk, different
+    The talkers are different speakers (with utterance rows, where nothing looks at utt2spk, different
     utterances), each drawn uniformly among all that have one held out.
     """
     groups: dict[str, list[Utterance]] = {}
     for utterance in corpus.held_out:
         groups.setdefault(corpus.label(config, utterance), []).append(utterance)
     names = sorted(groups)
-    if len(names) < 2:
+    if len(names) < talkers:
         return
     plans, labels = [], []
     for index in range(config.batch.held_out_mixtures):
         rng = seeds.generator(config.seed, "held-out mixture", index)
-        chosen = [groups[names[place]] for place in rng.choice(len(names), 2, replace=False)]
-        talkers = [(group[rng.integers(len(group))], 1.0) for group in chosen]
-        plans.append(plan_crop(f"held-out-{index}", talkers, config, rng, store))
-        labels.append([corpus.row(config, *talker) for talker in talkers])
+        chosen = [groups[names[place]] for place in rng.choice(len(names), talkers, replace=False)]
+        heard = [(group[rng.integers(len(group))], 1.0) for group in chosen]
+        plans.append(plan_crop(f"held-out-{index}", heard, config, rng, store))
+        labels.append([corpus.row(config, *talker) for talker in heard])
     for start in range(0, len(plans), size):
         part = slice(start, start + size)
         yield render_batch(plans[part], labels[part], store, config.slots)

@@ -22,6 +22,8 @@ class BatchConfig:
     utterances: int = 16  # B of one optimiser step, over all ranks
     conditions: int = 2  # M: utterance i is mixed with i + 1 ... i + M, so it occurs in 2 M mixtures
     one_talker: float = 0.25  # share of mixtures without the interferer, once the streams have parted
+    no_talker: float = 0.0  # share of noise alone, likewise
+    more_talkers: tuple[float, ...] = ()  # shares of mixtures with 3, 4, ... talkers; what is left has two
     held_out: float = 0.05  # share of each speaker's utterances kept for the held-out bound
     held_out_mixtures: int = 64
 
@@ -31,8 +33,20 @@ class BatchConfig:
                 f"utterances={self.utterances}, conditions={self.conditions}: conditions must lie between 1 and "
                 "(utterances - 1) / 2, beyond that pairs repeat"
             )
-        if not (0 <= self.one_talker <= 1 and 0 <= self.held_out < 1):
-            raise ConfigError("one_talker must lie in [0, 1], held_out in [0, 1)")
+        shares = (self.one_talker, self.no_talker, *self.more_talkers)
+        if not (all(0 <= share <= 1 for share in shares) and 0 <= self.held_out < 1):
+            raise ConfigError("one_talker, no_talker, more_talkers must lie in [0, 1], held_out in [0, 1)")
+        if sum(shares) > 1:
+            raise ConfigError(f"shares of mixtures with other than two talkers add up to {sum(shares):g}: at most 1")
+        if self.most_talkers - 1 > (self.utterances - 1) // 2:
+            raise ConfigError(
+                f"more_talkers={list(self.more_talkers)}: {self.most_talkers} talkers that never include a speaker's "
+                f"two utterances need at least {2 * self.most_talkers - 1} utterances"
+            )
+
+    @property
+    def most_talkers(self) -> int:
+        return 2 + len(self.more_talkers)
 
 
 @dataclass(frozen=True)
@@ -44,7 +58,16 @@ class ObjectiveConfig:
     segment_weight: float = 0.2  # of the segments' own L_inv beside the recording's
     batch_weight: float = 1.0  # of L_batch beside L_inv
     silent_weight: float = 0.1  # of the silent streams' decibels
+    si_snr_limit_db: float | None = None  # what lies beyond it is not rewarded; null: no limit
     regulariser_weight: float = 0.0  # gamma, keeps learned rows apart
+    regulariser_rows: int | None = None  # rows a step, drawn at random, that it looks at; null: all
+    # For comparison with what the method claims:
+    speaker_loss: Literal["contrastive", "aam"] = "contrastive"  # aam: AAM-softmax in place of L_inv and L_batch
+    aam_margin: float = 0.2  # radians
+    aam_scale: float = 30.0
+    aam_margin_warmup: float = 0.2  # the margin grows from 0 over this share of the steps
+    negatives: int | None = None  # rows drawn for L_inv beside the own one; null: the whole inventory
+    length_normalised: bool = True  # false: distances of vectors as long as they are
     own_stream: bool = False  # the anchor's mixture among its own keys: leaks, for comparison only
     # The share of mixtures whose speaker head hears the true sources falls from 1 to 0 at this share of steps: until
     # the masks part the streams, both streams sound alike and there is nothing to embed (ours).
@@ -58,10 +81,18 @@ class ObjectiveConfig:
         weights = (self.contrastive_weight, self.segment_weight, self.batch_weight, self.silent_weight)
         if min(*weights, self.regulariser_weight) < 0:
             raise ConfigError("weights of losses must not be negative")
-        if not (0 <= self.guide_until <= 1 and 0 <= self.parted_latest <= 1):
-            raise ConfigError("guide_until and parted_latest are shares of the steps: they must lie in [0, 1]")
+        if not all(0 <= share <= 1 for share in (self.guide_until, self.parted_latest, self.aam_margin_warmup)):
+            raise ConfigError(
+                "guide_until, parted_latest and aam_margin_warmup are shares of the steps: they must lie in [0, 1]"
+            )
         if not 1 <= self.alpha <= 100:
             raise ConfigError(f"alpha={self.alpha}: must lie in [1, 100]")
+        if min(self.negatives or 1, self.regulariser_rows or 1) < 1 or 0 in (self.negatives, self.regulariser_rows):
+            raise ConfigError("negatives and regulariser_rows must be at least 1, or null for all")
+        if not (0 <= self.aam_margin < 1.5 and 2 <= self.aam_scale <= 200):
+            raise ConfigError("aam_margin must lie in [0, 1.5) radians, aam_scale in [2, 200]")
+        if self.speaker_loss == "aam" and (self.negatives is not None or not self.length_normalised):
+            raise ConfigError("speaker_loss=aam: takes neither negatives nor length_normalised=false")
 
 
 @dataclass(frozen=True)
@@ -148,6 +179,7 @@ class TrainConfig:
             raise ConfigError(f"mixtures.crop_s={self.mixtures.crop_s}: shorter than the first layer's window")
         if len(set(self.mixtures.speeds)) != len(self.mixtures.speeds):
             raise ConfigError(f"mixtures.speeds={list(self.mixtures.speeds)}: holds a speed twice")
+        self.check_talkers()
         pairs = self.model.embedder is not None and self.rival.loss in ("ge2e", "nt_xent")
         if pairs and self.inventory.label == "utterance" and self.batch.conditions < 2:
             raise ConfigError(
@@ -173,4 +205,20 @@ class TrainConfig:
             raise ConfigError(
                 f"objective.guide_until={self.objective.guide_until}: the guide speaks through the masks, which "
                 "model.encoder.speaker_input=trunk does not hear; set it to 0"
+            )
+        if self.objective.speaker_loss == "aam" and self.inventory.rows != "learned":
+            raise ConfigError("objective.speaker_loss=aam: its rows are learned, set inventory.rows=learned")
+
+    def check_talkers(self) -> None:
+        """That there is a source for each talker, and noise alone is not nothing."""
+        batch = self.batch
+        if batch.most_talkers > self.slots:
+            raise ConfigError(
+                f"batch.more_talkers={list(batch.more_talkers)}: mixtures of {batch.most_talkers} talkers need as many "
+                f"streams, the model has {self.model.streams}"
+            )
+        if batch.no_talker and not self.mixtures.noise.probability:
+            raise ConfigError(
+                f"batch.no_talker={batch.no_talker}: noise alone with mixtures.noise.probability=0 would be silence; "
+                "set either of them"
             )

@@ -26,7 +26,8 @@ from csc_cli.nn.si_snr import pairwise_si_snr
 from csc_cli.training import distributed
 from csc_cli.training.batches import MixtureBatch
 from csc_cli.training.config import TrainConfig
-from csc_cli.training.objective import Losses, mixed, pick, snr_gain
+from csc_cli.training.objective import Losses
+from csc_cli.training.streams import heard_cost, mixed, pick, snr_gain
 
 
 class Heard(NamedTuple):
@@ -98,7 +99,7 @@ class RivalLearner(nn.Module):
         if heard.separated is not None:
             real = torch.arange(batch.mixture.shape[1], device=known.device) < batch.lengths[:, None]
             snr = pairwise_si_snr(heard.separated, batch.sources, real)
-            permutation = best_permutation(torch.where(known[:, None], -snr, 0.0))
+            permutation = best_permutation(heard_cost(snr, known))
             figures["si_snri"] = (snr_gain(snr, batch, real, permutation, known), mixed(known).sum())
             loss = pick(cost, permutation)
         elif cost.shape[1] == 1:

@@ -21,11 +21,16 @@ def learning_rate(config: OptimiserConfig, step: int) -> float:
     return config.learning_rate * (config.final_rate + (1 - config.final_rate) * cosine)
 
 
-def scheduled(config: TrainConfig, step: int) -> float:
-    """What a learner is told of the schedule: the share of guided mixtures, or of a rival's margin."""
-    if config.model.embedder is None:
-        return guided_share(config, step)
-    end = config.rival.margin_warmup * config.optimiser.steps
+def scheduled(config: TrainConfig, step: int) -> tuple[float, ...]:
+    """What a learner is told of the schedule: CSC's the share of guided mixtures, all the share of the margin."""
+    if config.model.embedder is not None:
+        return (margin_share(config.rival.margin_warmup * config.optimiser.steps, step),)
+    guided, margin = guided_share(config, step), config.objective.aam_margin_warmup
+    return guided, margin_share(margin * config.optimiser.steps, step)
+
+
+def margin_share(end: float, step: int) -> float:
+    """From 0 up to 1 at step `end`, linearly."""
     return min(1.0, step / end) if end else 1.0
 
 

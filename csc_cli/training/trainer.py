@@ -28,7 +28,9 @@ from csc_cli.training.batches import Carried, Corpus, MixtureBatch, RoundRobin, 
 from csc_cli.training.config import TrainConfig
 from csc_cli.training.history import History
 from csc_cli.training.initial import Initial, freeze, make_learner, take_weights
+from csc_cli.training.objective import Learner
 from csc_cli.training.schedule import learning_rate, scheduled
+from csc_cli.training.streams import permutation_nats
 
 GRACE = (signal.SIGTERM, signal.SIGINT)
 
@@ -175,7 +177,7 @@ class Trainer:
             part.eval()
         torch.manual_seed(seeds.derive(self.config.seed, "dropout", self.step, distributed.rank()))
         choice = torch.Generator().manual_seed(seeds.derive(self.config.seed, "subsets", self.step) % 2**63)
-        losses = self.learner(batch.to(self.device), choice, self.autocast, scheduled(self.config, self.step))
+        losses = self.learner(batch.to(self.device), choice, self.autocast, *scheduled(self.config, self.step))
         losses.total.backward()
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
         distributed.add_gradients(parameters)
@@ -227,10 +229,23 @@ class Trainer:
             ceiling = self.ceiling(self.corpus.held_out_rows(self.config))
             streams = self.config.model.streams
             if streams > 1 and (self.config.objective.separation == "none" or not self.config.model.separates):
-                # The permutation is chosen by the labels: that may tell log C! nats a mixture.
-                ceiling -= math.lgamma(streams + 1) / streams
+                ceiling -= permutation_nats(streams)  # the permutation is chosen by the labels
             figures["held_out_bound"] = round(ceiling - loss / rows, 5)
-        return figures
+        return {**figures, **self.held_out_silent(size)}
+
+    def held_out_silent(self, size: int) -> dict[str, float]:
+        """The median energy of the empty streams of one-talker mixtures, dB relative to the mixture."""
+        if not isinstance(self.learner, Learner) or self.config.objective.separation == "none":
+            return {}
+        levels = torch.zeros(self.config.batch.held_out_mixtures)
+        place = 0
+        for index, batch in enumerate(held_out_batches(self.config, self.corpus, self.store, size, talkers=1)):
+            if index % distributed.world() == distributed.rank():
+                found = self.learner.measure_silent(batch.to(self.device), self.autocast)
+                levels[place : place + len(found)] = found.cpu()
+            place += len(batch.ids)
+        levels = distributed.total(levels)
+        return {"held_out_silent_db": round(float(levels.median()), 3)} if place else {}
 
     def part(self, gain: float | None) -> bool:
         """Let one-talker mixtures in once the streams have parted; true at the step where that happens."""

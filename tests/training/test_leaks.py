@@ -15,7 +15,7 @@ from torch.nn import functional
 from csc_cli.nn.attention import CrossAttention, Readout
 from csc_cli.nn.encoder import Encoded
 from csc_cli.training.config import ObjectiveConfig
-from csc_cli.training.objective import fresh_loss
+from csc_cli.training.fresh import fresh_loss
 from csc_cli.training.trainer import Trainer
 
 

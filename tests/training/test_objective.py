@@ -18,10 +18,15 @@ from csc_cli.nn.model import new_model
 from csc_cli.nn.si_snr import TAU
 from csc_cli.training.batches import MixtureBatch
 from csc_cli.training.config import ObjectiveConfig, TrainConfig
-from csc_cli.training.objective import Learner, Losses, fresh_loss
+from csc_cli.training.fresh import fresh_loss
+from csc_cli.training.objective import Learner, Losses
+from csc_cli.training.streams import mean_of_segments
 from csc_cli.training.trainer import Trainer
 
 ROWS = 7
+
+
+THREE = ("model.encoder.streams=3", "batch.utterances=6", "batch.more_talkers=[0.2]", "batch.no_talker=0.1")
 
 
 def make_learner(config: TrainConfig, visited: int = ROWS) -> Learner:
@@ -47,6 +52,19 @@ def make_batch(silent: bool = True, seed: int = 0) -> MixtureBatch:
     return MixtureBatch(sources.sum(1) + noise, sources, lengths, labels, ("a", "b", "c", "d"))
 
 
+def make_crowd(seed: int = 0) -> MixtureBatch:
+    """Mixtures of three, two, one and no talkers, the last of noise alone; talkers stand in any of three places."""
+    batch = make_batch(silent=False, seed=seed)
+    generator = torch.Generator().manual_seed(seed + 1)
+    sources = 0.05 * torch.randn(4, 3, 4000, generator=generator)
+    sources[2, :, 3000:] = 0
+    labels = torch.tensor([[0, 3, 5], [3, -1, 0], [-1, -1, 5], [-1, -1, -1]])
+    sources[labels < 0] = 0
+    noise = 0.01 * torch.randn(4, 4000, generator=generator)
+    noise[2, 3000:] = 0
+    return batch._replace(mixture=sources.sum(1) + noise, sources=sources, labels=labels)
+
+
 def forward(learner: Learner, batch: MixtureBatch, guided: float = 0.0) -> Losses:
     return learner(batch, torch.Generator().manual_seed(3), contextlib.nullcontext(), guided)
 
@@ -69,8 +87,8 @@ def test_stored_loss_is_a_loop_over_the_visited_rows(config: Callable[..., Train
     segments = torch.randn(4, 2, 5, 8, generator=generator)
     mask = torch.rand(4, 5, generator=generator) < 0.7
     labels = make_batch().labels
-    cost = learner.stored_cost(z, labels).detach()
-    spread = learner.segment_cost(segments, mask, labels).detach()
+    cost, each = learner.stored_costs(z, segments, labels, None)
+    spread = mean_of_segments(each, mask, torch.tensor([[0, 1]]).expand(4, -1)).detach()
     rows = learner.inventory.unit()[:visited]
     alpha = float(learner.temperature().detach())
     for b, reference in itertools.product(range(4), range(2)):
@@ -78,7 +96,7 @@ def test_stored_loss_is_a_loop_over_the_visited_rows(config: Callable[..., Train
         known = 0 <= own < visited
         for estimate in range(2):
             expected = nats(z[b, estimate], rows, own, alpha) if known else 0.0
-            assert float(cost[b, estimate, reference]) == pytest.approx(expected, abs=1e-4)
+            assert float(cost[b, estimate, reference].detach()) == pytest.approx(expected, abs=1e-4)
         losses = [nats(unit(segments[b, reference, s]), rows, own, alpha) for s in range(5) if mask[b, s] and known]
         assert float(spread[b, reference]) == pytest.approx(sum(losses) / max(1, int(mask[b].sum())), abs=1e-4)
 
@@ -150,20 +168,32 @@ def test_gradients_of_the_stored_losses_numerically(config: Callable[..., TrainC
     z = torch.randn(4, 2, 8, generator=generator, dtype=torch.float64, requires_grad=True)
     segments = torch.randn(4, 2, 2, 8, generator=generator, dtype=torch.float64, requires_grad=True)
     mask = torch.tensor([[True, True], [True, False], [True, True], [False, True]])
-    assert torch.autograd.gradcheck(lambda z: learner.stored_cost(functional.normalize(z, dim=-1), labels), (z,))
-    assert torch.autograd.gradcheck(lambda segments: learner.segment_cost(segments, mask, labels), (segments,))
+    speakers = torch.tensor([[0, 1], [1, 0], [1, 0], [0, 1]])
+
+    def losses(z: torch.Tensor, segments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        stored, each = learner.stored_costs(functional.normalize(z, dim=-1), segments, labels, None)
+        return stored, mean_of_segments(each, mask, speakers)
+
+    assert torch.autograd.gradcheck(losses, (z, segments))
 
 
-def reference_figures(learner: Learner, batch: MixtureBatch, config: ObjectiveConfig) -> dict[str, float]:
+Nats = Callable[[torch.Tensor, torch.Tensor, int, float], float]
+
+
+def reference_figures(
+    learner: Learner, batch: MixtureBatch, config: ObjectiveConfig, nats: Nats = nats
+) -> dict[str, float]:
     """Losses of a batch from the network's outputs, by hand: all pairs, all permutations, means over streams."""
     learner.eval()
     with torch.no_grad():
         encoded = learner.model(batch.mixture, batch.lengths)
         z = learner.model.embed(encoded.query, encoded.segments, encoded.segment_mask[:, None])
     learner.train()
-    rows, alpha = learner.inventory.unit().detach(), float(learner.temperature().detach())
+    stored = learner.inventory.vectors.detach()
+    rows, alpha = unit(stored) if config.length_normalised else stored, float(learner.temperature().detach())
+    streams = batch.sources.shape[1]
     separation = inventory = gain = 0.0
-    streams = mixed = known = 0
+    mixed = known = 0
     for b in range(len(batch.mixture)):
         n = int(batch.lengths[b])
         x = batch.mixture[b, :n].double()
@@ -171,15 +201,11 @@ def reference_figures(learner: Learner, batch: MixtureBatch, config: ObjectiveCo
         s_hat = encoded.separated[b, :, :n].double()
         active = [bool(one.any()) for one in s]
         best = None
-        for order in itertools.permutations(range(2)):
-            cost, nat, own = 0.0, 0.0, []
+        for order in itertools.permutations(range(streams)):
+            nat, own = 0.0, []
             for reference, estimate in enumerate(order):
                 if active[reference]:
-                    if config.separation == "scale_aware":
-                        error = (s[reference] - s_hat[estimate]).square().sum() / s[reference].square().sum()
-                        own.append(10 * math.log10(float(error) + TAU))
-                    else:
-                        own.append(-snr(s_hat[estimate], s[reference]))
+                    own.append(separation_by_hand(s_hat[estimate], s[reference], config))
                     nat += nats(z[b, estimate], rows, int(batch.labels[b, reference]), alpha)
                 else:
                     left = float(s_hat[estimate].square().sum() / x.square().sum())
@@ -188,12 +214,22 @@ def reference_figures(learner: Learner, batch: MixtureBatch, config: ObjectiveCo
             if best is None or cost < best[0]:
                 best = (cost, own, nat, order)
         _, own, nat, order = best
-        separation, inventory = separation + sum(own), inventory + nat
-        streams, known = streams + 2, known + sum(active)
-        if all(active):
-            gain += sum(snr(s_hat[e], s[r]) - snr(x, s[r]) for r, e in enumerate(order))
-            mixed += 2
-    return {"separation": separation / streams, "inventory": inventory / known, "si_snri": gain / mixed}
+        separation, inventory, known = separation + sum(own), inventory + nat, known + sum(active)
+        if sum(active) > 1:
+            heard = [(e, r) for r, e in enumerate(order) if active[r]]
+            gain += sum(snr(s_hat[e], s[r]) - snr(x, s[r]) for e, r in heard)
+            mixed += len(heard)
+    count = len(batch.mixture) * streams
+    return {"separation": separation / count, "inventory": inventory / known, "si_snri": gain / mixed}
+
+
+def separation_by_hand(estimate: torch.Tensor, reference: torch.Tensor, config: ObjectiveConfig) -> float:
+    if config.separation == "scale_aware":
+        return 10 * math.log10(float((reference - estimate).square().sum() / reference.square().sum()) + TAU)
+    if config.si_snr_limit_db is not None:
+        limit = 10 ** (-config.si_snr_limit_db / 10)
+        return 10 * math.log10(10 ** (-snr(estimate, reference) / 10) + limit)
+    return -snr(estimate, reference)
 
 
 def snr(estimate: torch.Tensor, reference: torch.Tensor) -> float:
@@ -218,6 +254,71 @@ def test_losses_of_a_batch_by_hand(config: Callable[..., TrainConfig], separatio
     assert parts["bound"] == pytest.approx(math.log(ROWS) - parts["inventory"], abs=1e-4)
 
 
+@pytest.mark.parametrize("separation", ["si_snr", "scale_aware", "none"])
+def test_losses_of_three_streams_and_three_to_no_talkers_by_hand(
+    config: Callable[..., TrainConfig], separation: str
+) -> None:
+    settings = config(*THREE, f"objective.separation={separation}", "objective.contrastive_weight=2.5")
+    learner, batch = make_learner(settings), make_crowd()
+    expected = reference_figures(learner, batch, settings.objective)
+    losses = forward(learner.eval(), batch)
+    for key, value in expected.items():
+        assert float(losses.figures[key]) == pytest.approx(value, abs=2e-3, rel=1e-3), key
+
+
+@pytest.mark.parametrize("guided", [0.0, 1.0])
+def test_silent_streams_have_no_contrastive_loss(config: Callable[..., TrainConfig], guided: float) -> None:
+    """Where nobody speaks the segments of a stream change nothing; where one speaks they do."""
+    learner, batch = make_learner(config(*THREE, "objective.separation=none")).eval(), make_crowd()
+    kept: list[torch.Tensor] = []
+    embed = learner.model.encoder.embed
+
+    def watch(*args: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        segments, query = embed(*args)
+        segments.retain_grad()
+        kept.append(segments)
+        return segments, query
+
+    learner.model.encoder.embed = watch  # type: ignore[method-assign]
+    forward(learner, batch, guided).total.backward()
+    touched = [int(kept[0].grad[b].any(-1).any(-1).sum()) for b in range(4)]
+    assert touched == [3, 2, 1, 0]
+
+
+@pytest.mark.parametrize("separation", ["si_snr", "none"])
+def test_batch_of_noise_alone_trains_without_nan(config: Callable[..., TrainConfig], separation: str) -> None:
+    learner, batch = make_learner(config(*THREE, f"objective.separation={separation}")), make_crowd()
+    alone = batch._replace(sources=0 * batch.sources, labels=torch.full_like(batch.labels, -1))
+    losses = forward(learner, alone)
+    losses.total.backward()
+    learner.update_inventory()
+    assert all(torch.isfinite(value).all() for value in losses.figures.values())
+    assert all(torch.isfinite(p.grad).all() for p in learner.parameters() if p.grad is not None)
+    assert float(losses.figures["inventory"]) == float(losses.figures["batch"]) == 0
+
+
+@pytest.mark.parametrize("streams", [2, 3])
+def test_level_of_the_empty_streams_by_hand(config: Callable[..., TrainConfig], streams: int) -> None:
+    learner = make_learner(config(*(THREE if streams == 3 else ()))).eval()
+    batch = make_crowd() if streams == 3 else make_batch()
+    batch = batch._replace(**{key: getattr(batch, key)[2:] for key in ("mixture", "sources", "lengths", "labels")})
+    if streams == 2:
+        batch.sources[0, 0], batch.labels[0, 0] = 0, -1
+    with torch.no_grad():
+        found = learner.measure_silent(batch, contextlib.nullcontext())
+        encoded = learner.model(batch.mixture, batch.lengths)
+    for b in range(2):
+        n = int(batch.lengths[b])
+        talkers = [s for s in batch.sources[b] if s.any()]
+        streams_of = [encoded.separated[b, c, :n] for c in range(streams)]
+        if talkers:
+            heard = max(range(streams), key=lambda c: snr(streams_of[c].double(), talkers[0][:n].double()))
+            streams_of.pop(heard)
+        energy = sum(float(one.double().square().sum()) for one in streams_of)
+        expected = 10 * math.log10(energy / float(batch.mixture[b, :n].double().square().sum()))
+        assert float(found[b]) == pytest.approx(expected, abs=1e-3)
+
+
 def test_means_run_over_the_streams_that_a_loss_knows(
     config: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,8 +328,10 @@ def test_means_run_over_the_streams_that_a_loss_knows(
     visited = known & (batch.labels < 4)
     fresh = (known.float(), torch.zeros(8, 8))
     monkeypatch.setattr("csc_cli.training.objective.fresh_loss", lambda *args: fresh)
-    monkeypatch.setattr(learner, "segment_cost", lambda *args: visited.float())
-    monkeypatch.setattr(learner, "stored_cost", lambda *args: visited.float()[:, None].expand(-1, 2, -1))
+    stored = visited.float()[:, None].expand(-1, 2, -1)
+    each = stored[:, :, None]
+    monkeypatch.setattr("csc_cli.training.objective.mean_of_segments", lambda *args: visited.float())
+    monkeypatch.setattr(learner, "stored_costs", lambda *args: (stored, each))
     figures = forward(learner, batch).figures
     assert [float(figures[key]) for key in ("inventory", "segment", "batch")] == pytest.approx([1, 1, 1])
     assert float(figures["bound"]) == pytest.approx(math.log(4) - 1)
@@ -258,10 +361,11 @@ def test_guided_embeddings_belong_to_their_references_without_a_search(config: C
 @pytest.mark.parametrize("rows", ["learned", "attended"])
 @pytest.mark.parametrize("separation", ["si_snr", "scale_aware", "none"])
 @pytest.mark.parametrize("guided", [0.0, 1.0])
+@pytest.mark.parametrize("further", [(), ("objective.negatives=2",), ("objective.length_normalised=false",)])
 def test_no_nan_from_silence_or_rows_not_yet_visited(
-    config: Callable[..., TrainConfig], rows: str, separation: str, guided: float
+    config: Callable[..., TrainConfig], rows: str, separation: str, guided: float, further: tuple[str, ...]
 ) -> None:
-    settings = config(f"inventory.rows={rows}", f"objective.separation={separation}")
+    settings = config(f"inventory.rows={rows}", f"objective.separation={separation}", *further)
     learner, batch = make_learner(settings, visited=0).train(), make_batch()
     batch.mixture[0], batch.sources[0], batch.labels[0] = 0, 0, -1
     for _ in range(3):  # none visited, then some, then more
@@ -308,31 +412,45 @@ def test_both_tasks_train_the_trunk(config: Callable[..., TrainConfig]) -> None:
     assert all(float(value) > 0 for trunk in trunks.values() for value in trunk)
 
 
-def test_every_parameter_of_every_config_gets_a_gradient(make_data_dir: Callable[..., Path], tmp_path: Path) -> None:
+CONFS = sorted((Path(__file__).resolve().parents[2] / "conf/train").glob("*.yaml"))
+# Batches as small as they can be, of 1 s.
+SMALL = ("mixtures.crop_s=1.0", "batch.utterances=6", "batch.conditions=2", "batch.held_out=0")
+# Those for a GPU are as deep as they are wide: less audio, and one block where there are several alike.
+LESS = ("mixtures.crop_s=0.3", "batch.conditions=1")
+SHALLOW = tuple(f"model.encoder.{part}_blocks=1" for part in ("trunk", "separation", "speaker"))
+SMALLER = {"csc-base": LESS, "csc-large": (*LESS, *SHALLOW)}
+
+
+@pytest.mark.parametrize("conf", CONFS, ids=lambda conf: conf.stem)
+def test_every_parameter_of_every_config_gets_a_gradient(
+    make_data_dir: Callable[..., Path], tmp_path: Path, conf: Path
+) -> None:
     from csc_cli import config as configs
     from csc_cli.kaldi.datadir import DataDir
 
-    confs = sorted((Path(__file__).resolve().parents[2] / "conf/train").glob("*.yaml"))
-    assert confs
     data = DataDir.load(make_data_dir("many", speakers=6, utterances=2, seconds=1.2))
-    # Those for a GPU are as deep as they are wide: less audio, and one block where there are several alike.
-    less = ["mixtures.crop_s=0.3", "batch.utterances=4", "batch.conditions=1"]
-    shallow = [f"model.encoder.{part}_blocks=1" for part in ("trunk", "separation", "speaker")]
-    sized = {"csc-base": less, "csc-large": [*less, *shallow]}
-    for conf in confs:
-        small = ["mixtures.crop_s=1.0", "batch.utterances=6", "batch.conditions=2", *sized.get(conf.stem, [])]
-        always = ["optimiser.steps=2", "optimiser.precision=float32", "batch.held_out=0"]
-        settings = configs.load(TrainConfig, conf, [*small, *always])
-        trainer = Trainer(settings, data, tmp_path / conf.stem, torch.device("cpu"))
-        seen: set[str] = set()
-        step = trainer.optimiser.step
+    small = [*SMALL, *SMALLER.get(conf.stem, ()), "optimiser.steps=2", "optimiser.precision=float32"]
+    settings = configs.load(TrainConfig, conf, small)
+    trainer = Trainer(settings, data, tmp_path / conf.stem, torch.device("cpu"))
+    seen: set[str] = set()
+    step = trainer.optimiser.step
 
-        def look(trainer: Trainer = trainer, seen: set[str] = seen, step: Callable[[], None] = step) -> None:
-            named = trainer.learner.named_parameters()
-            seen.update(name for name, p in named if p.grad is not None and p.grad.any())
-            step()
+    def look() -> None:
+        named = trainer.learner.named_parameters()
+        seen.update(name for name, p in named if p.grad is not None and p.grad.any())
+        step()
 
-        trainer.optimiser.step = look  # type: ignore[method-assign]
-        trainer.run()
-        wanted = {name for name, p in trainer.learner.named_parameters() if p.requires_grad}
-        assert seen == wanted, conf.name
+    trainer.optimiser.step = look  # type: ignore[method-assign]
+    trainer.run()
+    trained = {name for name, p in trainer.learner.named_parameters() if p.requires_grad and p.numel()}
+    if settings.model.embedder is None and not settings.objective.contrastive_weight:
+        # A separator alone has no use for the rest.
+        heads = ("model.encoder.speaker", "model.readout", "inventory", "temperature")
+        trained = {name for name in trained if not name.startswith(heads)}
+        assert any(name.startswith("model.encoder.trunk") for name in trained)
+    # A constant beside all logits of GE2E's softmax: it has no gradient but rounding errors.
+    assert seen - {"similarity.bias"} == trained - {"similarity.bias"}
+
+
+def test_there_are_configs() -> None:
+    assert {"csc-mini", "csc-base", "csc-speechocean762"} <= {conf.stem for conf in CONFS}

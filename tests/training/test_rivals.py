@@ -194,7 +194,7 @@ def test_margin_mixup_shares_by_amplitude() -> None:
 
 def test_margin_grows_to_its_full_size() -> None:
     config = settings("xvector", "optimiser.steps=100", "rival.margin_warmup=0.5")
-    assert [scheduled(config, step) for step in (0, 25, 50, 99)] == [0.0, 0.5, 1.0, 1.0]
+    assert [scheduled(config, step) for step in (0, 25, 50, 99)] == [(0.0,), (0.5,), (1.0,), (1.0,)]
 
 
 def test_embedders_are_extracted_from_and_separate_nothing(
