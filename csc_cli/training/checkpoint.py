@@ -7,6 +7,7 @@ Files hold tensors and plain values only, and are read with `weights_only=True`.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,17 @@ def steps(directory: Path) -> list[int]:
     return sorted(int(name[1]) for name in names if name)
 
 
-def load_latest(directory: Path, settings: dict[str, Any], identity: str) -> dict[str, Any] | None:
+def load_latest(
+    directory: Path,
+    settings: dict[str, Any],
+    identity: str,
+    complete: Callable[[dict[str, Any]], dict[str, Any]] = lambda settings: settings,
+) -> dict[str, Any] | None:
     """The newest checkpoint, or None where there is none.
 
     Args:
         settings: the resolved config; `identity`: a checksum of the training data's ids.
+        complete: gives the checkpoint's settings the keys that csc did not have yet when it was written.
 
     Raises:
         ConfigError: it was made with other settings, other data or a newer version of csc.
@@ -55,7 +62,7 @@ def load_latest(directory: Path, settings: dict[str, Any], identity: str) -> dic
         return None
     path = path_of(directory, found[-1])
     state = read(path)
-    changed = differences(state["settings"], settings)
+    changed = differences(complete(state["settings"]), settings)
     if changed:
         raise ConfigError(f"{path}: was trained with other settings ({'; '.join(changed)}); use another EXP directory")
     if state["identity"] != identity:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+import yaml
+
+from csc_cli import config as configs
 from csc_cli.errors import ConfigError
 from csc_cli.mixtures.plan import MixtureConfig
 from csc_cli.nn.encoder import EncoderConfig
@@ -87,8 +90,10 @@ class ObjectiveConfig:
             )
         if not 1 <= self.alpha <= 100:
             raise ConfigError(f"alpha={self.alpha}: must lie in [1, 100]")
-        if min(self.negatives or 1, self.regulariser_rows or 1) < 1 or 0 in (self.negatives, self.regulariser_rows):
+        if any(count is not None and count < 1 for count in (self.negatives, self.regulariser_rows)):
             raise ConfigError("negatives and regulariser_rows must be at least 1, or null for all")
+        if self.si_snr_limit_db is not None and self.si_snr_limit_db <= 0:
+            raise ConfigError(f"si_snr_limit_db={self.si_snr_limit_db:g}: must be above 0, or null for no limit")
         if not (0 <= self.aam_margin < 1.5 and 2 <= self.aam_scale <= 200):
             raise ConfigError("aam_margin must lie in [0, 1.5) radians, aam_scale in [2, 200]")
         if self.speaker_loss == "aam" and (self.negatives is not None or not self.length_normalised):
@@ -207,7 +212,7 @@ class TrainConfig:
                 "model.encoder.speaker_input=trunk does not hear; set it to 0"
             )
         if self.objective.speaker_loss == "aam" and self.inventory.rows != "learned":
-            raise ConfigError("objective.speaker_loss=aam: its rows are learned, set inventory.rows=learned")
+            raise ConfigError("objective.speaker_loss=aam: its rows are learned; set inventory.rows=learned")
 
     def check_talkers(self) -> None:
         """That there is a source for each talker, and noise alone is not nothing."""
@@ -222,3 +227,11 @@ class TrainConfig:
                 f"batch.no_talker={batch.no_talker}: noise alone with mixtures.noise.probability=0 would be silence; "
                 "set either of them"
             )
+
+
+def completed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of an older csc, with the defaults of keys that it did not have; as they are where unreadable now."""
+    try:
+        return configs.to_dict(configs.loads(TrainConfig, yaml.safe_dump(settings)))
+    except ConfigError:
+        return settings

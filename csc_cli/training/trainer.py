@@ -25,7 +25,7 @@ from csc_cli.nn.model import new_model, pick_device, save_model
 from csc_cli.progress import note, track
 from csc_cli.training import checkpoint, distributed
 from csc_cli.training.batches import Carried, Corpus, MixtureBatch, RoundRobin, held_out_batches, make_corpus
-from csc_cli.training.config import TrainConfig
+from csc_cli.training.config import TrainConfig, completed
 from csc_cli.training.history import History
 from csc_cli.training.initial import Initial, freeze, make_learner, take_weights
 from csc_cli.training.objective import Learner
@@ -274,7 +274,7 @@ class Trainer:
     def restore(self) -> None:
         """Go on from the newest checkpoint, if there is one."""
         state: dict[str, Any] | None = checkpoint.load_latest(
-            self.directory / "checkpoints", self.settings, self.identity
+            self.directory / "checkpoints", self.settings, self.identity, completed
         )
         if state is None:
             return

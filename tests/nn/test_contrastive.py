@@ -97,12 +97,27 @@ def test_regulariser_is_minus_the_mean_log_distance_to_the_nearest() -> None:
     nearest = [min(float((rows[i] - rows[j]).norm()) for j in range(8) if j != i) for i in range(8)]
     assert float(nearest_neighbour_spread(rows)) == pytest.approx(-sum(map(math.log, nearest)) / 8, abs=1e-9)
     rows = torch.nn.Parameter(unit(8, 6, 3))
-    before = float(nearest_neighbour_spread(rows))
+    before = float(nearest_neighbour_spread(rows).detach())
     nearest_neighbour_spread(rows).backward()
     assert float(nearest_neighbour_spread(functional.normalize(rows - 1e-3 * rows.grad, dim=-1))) < before
     equal = torch.ones(3, 2, requires_grad=True)
     nearest_neighbour_spread(functional.normalize(equal, dim=-1)).backward()
     assert torch.isfinite(equal.grad).all()
+
+
+@pytest.mark.parametrize("unit_length", [True, False])
+@pytest.mark.parametrize("chosen", [None, [3, 0, 11]])
+def test_regulariser_in_blocks_is_that_of_all_distances(unit_length: bool, chosen: list[int] | None) -> None:
+    rows = torch.randn(13, 4, generator=torch.Generator().manual_seed(9), dtype=torch.float64).requires_grad_()
+    index = None if chosen is None else torch.tensor(chosen)
+    stored = functional.normalize(rows, dim=-1) if unit_length else rows
+    apart = torch.cdist(stored, stored) + 1e3 * torch.eye(13, dtype=torch.float64)
+    expected = -apart.amin(1)[slice(None) if chosen is None else chosen].log().mean()
+    for block in (1, 4, 13, 100):
+        found = nearest_neighbour_spread(rows, index, unit_length, block)
+        torch.testing.assert_close(found, expected, atol=1e-10, rtol=1e-10)
+        one, two = (torch.autograd.grad(x, rows, retain_graph=True)[0] for x in (found, expected))
+        torch.testing.assert_close(one, two, atol=1e-10, rtol=1e-10)
 
 
 @pytest.mark.parametrize(("start", "wanted"), [(1.0, +1), (100.0, -1)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from csc_cli.nn.si_snr import TAU, pairwise_scale_aware, pairwise_si_snr, silent_loss
+from csc_cli.nn.si_snr import TAU, limited, pairwise_scale_aware, pairwise_si_snr, silent_loss
 
 
 def draw(seed: int, batch: int = 3, streams: int = 2, samples: int = 400) -> tuple[torch.Tensor, ...]:
@@ -57,6 +57,17 @@ def test_si_snr_in_float32_follows_float64_up_to_40_db() -> None:
         wide = pairwise_si_snr(estimates, references, mask)
         narrow = pairwise_si_snr(estimates.float(), references.float(), mask)
         torch.testing.assert_close(narrow.double(), wide, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("limit", [5.0, 30.0])
+def test_limited_si_snr_counts_the_error_as_no_smaller_than_the_limit_says(limit: float) -> None:
+    snr = torch.tensor([-200.0, -20.0, 0.0, 12.0, 29.0, 60.0, 200.0], dtype=torch.float64, requires_grad=True)
+    found = limited(snr, limit)
+    for value, result in zip(snr.tolist(), found.tolist(), strict=True):
+        assert result == pytest.approx(-10 * math.log10(10 ** (-value / 10) + 10 ** (-limit / 10)), abs=1e-9)
+    assert torch.autograd.gradcheck(lambda x: limited(x, limit), (snr,))
+    found.sum().backward()
+    assert float(snr.grad[0]) == pytest.approx(1) and float(snr.grad[-1]) < 1e-6 and (snr.grad.diff() <= 0).all()
 
 
 def test_scale_aware_loss_is_the_plain_sum() -> None:

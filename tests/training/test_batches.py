@@ -125,6 +125,82 @@ def test_one_talker_mixtures_come_in_when_the_streams_have_parted(make: Make) ->
     assert 0.28 < alone / total < 0.52
 
 
+CROWD = ("model.encoder.streams=4", "batch.more_talkers=[0.25, 0.15]", "batch.one_talker=0.2", "batch.no_talker=0.15")
+
+
+@pytest.mark.parametrize(("utterances", "conditions"), [(8, 3), (8, 1), (14, 2)])
+def test_mixtures_of_none_to_four_talkers_never_join_a_speakers_two_utterances(
+    make: Make, utterances: int, conditions: int
+) -> None:
+    batches = make(*CROWD, f"batch.utterances={utterances}", f"batch.conditions={conditions}", parted=True)
+    counts: Counter[int] = Counter()
+    for step in range(30):
+        plans, labels = batches.plan(step)
+        drawn = [utterance.id for utterance, _ in batches.draw(step)]
+        assert len(plans) == utterances * conditions
+        for index, (plan, rows) in enumerate(zip(plans, labels, strict=True)):
+            heard = [source.utterance for source in plan.sources]
+            counts[len(heard)] += 1
+            assert len({speaker_of(one) for one in heard}) == len(heard)
+            assert rows == [batches.corpus.rows[speaker_of(one), 1.0] for one in heard]
+            place, shift = index % utterances, index // utterances + 1
+            assert heard[:2] == [drawn[place], drawn[(place + shift) % utterances]][: len(heard)]
+            assert plan.noise is not None or heard, "noise alone is never nothing"
+    total = sum(counts.values())
+    for count, share in ((0, 0.15), (1, 0.2), (2, 0.25), (3, 0.25), (4, 0.15)):
+        assert counts[count] / total == pytest.approx(share, abs=0.07), count
+
+
+def test_before_the_streams_have_parted_no_mixture_has_fewer_than_two_talkers(make: Make) -> None:
+    settings = (*CROWD, "batch.utterances=8", "batch.conditions=3")
+    before, after = make(*settings), make(*settings, parted=True)
+    for step in range(5):
+        for one, two in zip(before.plan(step)[0], after.plan(step)[0], strict=True):
+            assert len(one.sources) == max(2, len(two.sources))
+            if len(two.sources) > 1:
+                assert one == two
+
+
+def test_silent_streams_of_a_batch_are_zeros_without_a_label(make: Make) -> None:
+    batches = make(*CROWD, "batch.utterances=8", "batch.conditions=3", parted=True)
+    batch = batches[0]
+    plans, labels = batches.plan(0)
+    for place, (plan, rows) in enumerate(zip(plans, labels, strict=True)):
+        count = len(plan.sources)
+        assert batch.labels[place].tolist() == rows + [-1] * (4 - count)
+        power = batch.sources[place].square().sum(-1)
+        assert (power[:count] > 0).all() and not power[count:].any()
+        assert batch.mixture[place].any()
+        if not plan.noise:
+            torch.testing.assert_close(batch.sources[place].sum(0), batch.mixture[place], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("batch.more_talkers=[0.2]", "batch.utterances=6"), "streams"),
+        (("model.encoder.streams=3", "batch.more_talkers=[0.2]"), "at least 5 utterances"),
+        (("batch.no_talker=0.1", "mixtures.noise.probability=0"), "silence"),
+        (("batch.no_talker=0.5", "batch.one_talker=0.6"), "add up to 1.1"),
+        (("batch.no_talker=-0.1",), "no_talker"),
+        (("model.encoder.streams=3", "batch.utterances=6", "batch.more_talkers=[1.2]"), "more_talkers"),
+    ],
+)
+def test_impossible_numbers_of_talkers_are_refused(
+    config: Callable[..., TrainConfig], settings: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config(*settings)
+
+
+@pytest.mark.parametrize("talkers", [1, 2, 3])
+def test_held_out_mixtures_have_the_talkers_that_were_asked_for(make: Make, talkers: int) -> None:
+    batches = make("model.encoder.streams=3", "batch.held_out=0.25", "batch.held_out_mixtures=6")
+    heard = list(held_out_batches(batches.config, batches.corpus, batches.store, 4, talkers=talkers))
+    labels = torch.cat([batch.labels for batch in heard])
+    assert len(labels) == 6 and (labels[:, :talkers] >= 0).all() and (labels[:, talkers:] == -1).all()
+
+
 @pytest.mark.parametrize("label", ["speaker", "utterance"])
 def test_held_out_utterances_are_never_trained_on(make: Make, label: str) -> None:
     batches = make(f"inventory.label={label}", "batch.held_out=0.25")

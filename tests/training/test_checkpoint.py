@@ -46,6 +46,19 @@ def test_changed_settings_are_refused_with_the_difference(tmp_path: Path) -> Non
         checkpoint.load_latest(tmp_path, state()["settings"], "y")
 
 
+def test_a_key_that_came_later_counts_as_its_default(make_trainer: Callable[..., Trainer]) -> None:
+    """A run of an older csc goes on; with another value than the default it is another training."""
+    trainer = make_trainer("optimiser.steps=4")
+    trainer.run()
+    path = checkpoint.path_of(trainer.directory / "checkpoints", 4)
+    saved = torch.load(path, weights_only=True)
+    del saved["settings"]["objective"]["negatives"], saved["settings"]["inventory"]["block"]
+    torch.save(saved, path)
+    assert make_trainer("optimiser.steps=4").run().startswith("trained 0 of 4")
+    with pytest.raises(ConfigError, match=r"objective\.negatives: None -> 2"):
+        make_trainer("optimiser.steps=4", "objective.negatives=2").run()
+
+
 def truncated(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
 

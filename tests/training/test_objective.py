@@ -238,9 +238,10 @@ def snr(estimate: torch.Tensor, reference: torch.Tensor) -> float:
     return 10 * math.log10(float(target.square().sum() / (a - target).square().sum()))
 
 
-@pytest.mark.parametrize("separation", ["si_snr", "scale_aware", "none"])
+@pytest.mark.parametrize("separation", ["si_snr", "scale_aware", "none", "si_snr objective.si_snr_limit_db=5"])
 def test_losses_of_a_batch_by_hand(config: Callable[..., TrainConfig], separation: str) -> None:
-    settings = config(f"objective.separation={separation}", "objective.contrastive_weight=2.5")
+    separation, *further = separation.split()
+    settings = config(f"objective.separation={separation}", "objective.contrastive_weight=2.5", *further)
     learner, batch = make_learner(settings), make_batch()
     expected = reference_figures(learner, batch, settings.objective)
     learner.eval()  # as the reference: standardised by the running statistics
