@@ -34,6 +34,9 @@ class EncoderConfig:
     trunk_blocks: int = 3
     separation_blocks: int = 1
     speaker_blocks: int = 1
+    # How what the sources lack is shared out: evenly, or by their power, which leaves a silent stream silent. They lack
+    # nothing where an STFT's masks add up to 1, but all that a learned filterbank does not give back.
+    consistency: Literal["even", "power"] = "even"
     speaker_input: Literal["masked", "trunk"] = "masked"  # masked spectrum beside the trunk, or the trunk alone
     speaker_mean_removed: bool = True  # take each bin's mean over the recording from the log masked spectrum
     # Features of a frame whose mean and deviation over a segment are pooled (statistics pooling, as x-vectors have
@@ -111,7 +114,8 @@ class SeparativeEncoder(nn.Module):
         framed = self.frame(mixture / rms, lengths)
         masks = self.mask(framed)  # (B, C + 1, L, F)
         sources = self.synthesise(framed, masks, mixture.shape[1])  # (B, C + 1, T)
-        sources = consistent(sources, mixture / rms) * rms[:, None] * real[:, None]
+        by_power = self.config.consistency == "power"
+        sources = consistent(sources * real[:, None], mixture / rms, by_power) * rms[:, None]
         heard = masks[:, :-1]
         if guide is not None:
             ideal = self.ideal_masks(framed, guide.sources * real[:, None] / rms[:, None], mixture / rms)
@@ -241,17 +245,21 @@ def masked_mean(x: Tensor, mask: Tensor, axis: int) -> Tensor:
     return (x * keep).sum(axis) / keep.sum(axis).clamp(min=1)
 
 
-def consistent(sources: Tensor, mixture: Tensor) -> Tensor:
-    """Mixture consistency (Wisdom et al. 2019, eq. 3): share out what the sources lack.
+def consistent(sources: Tensor, mixture: Tensor, by_power: bool = False) -> Tensor:
+    """Mixture consistency (Wisdom et al. 2019, eq. 3 and 4): share out what the sources lack.
 
     Args:
-        sources: (B, C + 1, T), the last one the noise; mixture: (B, T).
+        sources: (B, C + 1, T), the last one the noise; mixture: (B, T); both zeros where there is padding.
+        by_power: each source's share is that of its energy over the recording, in place of an equal one.
 
     Returns:
         (B, C + 1, T) whose sum over the streams is the mixture.
     """
-    lacking = mixture - sources.sum(1)
-    return sources + lacking[:, None] / sources.shape[1]
+    lacking = (mixture - sources.sum(1))[:, None]
+    if not by_power:
+        return sources + lacking / sources.shape[1]
+    energy = sources.square().sum(-1, keepdim=True) + 1e-8  # of silence, which is shared out evenly
+    return sources + lacking * (energy / energy.sum(1, keepdim=True))
 
 
 def segment_count(encoder: SeparativeEncoder, samples: Tensor) -> Tensor:

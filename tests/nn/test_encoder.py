@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from csc_cli.nn.encoder import EncoderConfig, Guide, SeparativeEncoder, Standardise, segment_count
+from csc_cli.nn.encoder import EncoderConfig, Guide, SeparativeEncoder, Standardise, consistent, segment_count
 from csc_cli.nn.filterbank import FilterbankConfig
 from csc_cli.nn.galr import GalrConfig
 
@@ -19,7 +19,12 @@ KINDS = [
 
 
 def make(
-    kind: str = "stft", hop: int = 10, heard: str = "masked", streams: int = 2, window: int = 64
+    kind: str = "stft",
+    hop: int = 10,
+    heard: str = "masked",
+    streams: int = 2,
+    window: int = 64,
+    consistency: str = "even",
 ) -> SeparativeEncoder:
     torch.manual_seed(3)
     config = EncoderConfig(
@@ -29,6 +34,7 @@ def make(
         trunk_blocks=2,
         speaker_blocks=1,
         speaker_input=heard,
+        consistency=consistency,
         embedding=6,
     )
     return SeparativeEncoder(config).eval()
@@ -41,9 +47,13 @@ def speech(batch: int = 3, samples: int = 3000, seed: int = 0) -> torch.Tensor:
     return 0.03 * noise * (1.1 + torch.sin(6.28 * time * torch.tensor([[2.0], [3.0], [5.0]])[:batch]))
 
 
+@pytest.mark.parametrize("consistency", ["even", "power"])
 @pytest.mark.parametrize(("kind", "hop", "heard"), KINDS)
-def test_batch_of_one_is_batch_of_many_and_padding_does_not_leak(kind: str, hop: int, heard: str) -> None:
-    encoder, x, lengths = make(kind, hop, heard), speech(), torch.tensor([3000, 1111, 64])
+def test_batch_of_one_is_batch_of_many_and_padding_does_not_leak(
+    kind: str, hop: int, heard: str, consistency: str
+) -> None:
+    encoder, x = make(kind, hop, heard, consistency=consistency), speech()
+    lengths = torch.tensor([3000, 1111, 64])
     garbage = torch.where(torch.arange(3000) < lengths[:, None], x, 1e4 * torch.ones(()))
     with torch.no_grad():
         together = encoder(garbage, lengths)
@@ -58,13 +68,32 @@ def test_batch_of_one_is_batch_of_many_and_padding_does_not_leak(kind: str, hop:
             assert not together.separated[b, :, length:].any() and not together.noise[b, length:].any()
 
 
+@pytest.mark.parametrize("consistency", ["even", "power"])
 @pytest.mark.parametrize(("kind", "hop", "heard"), KINDS)
-def test_streams_and_noise_add_up_to_the_mixture(kind: str, hop: int, heard: str) -> None:
-    encoder, x, lengths = make(kind, hop, heard), speech(), torch.tensor([3000, 1111, 64])
+def test_streams_and_noise_add_up_to_the_mixture(kind: str, hop: int, heard: str, consistency: str) -> None:
+    encoder, x = make(kind, hop, heard, consistency=consistency), speech()
+    lengths = torch.tensor([3000, 1111, 64])
     with torch.no_grad():
         encoded = encoder(x, lengths)
     real = x * (torch.arange(3000) < lengths[:, None])
     torch.testing.assert_close(encoded.separated.sum(1) + encoded.noise, real, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("by_power", [False, True])
+def test_what_sources_lack_is_shared_out_evenly_or_by_their_energy(by_power: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    sources = torch.randn(2, 3, 50, generator=generator, dtype=torch.float64)
+    sources[0, 1] = 0
+    sources[1] = 0
+    mixture = torch.randn(2, 50, generator=generator, dtype=torch.float64)
+    found = consistent(sources, mixture, by_power)
+    torch.testing.assert_close(found.sum(1), mixture, atol=1e-5, rtol=0)
+    energy = [sum(float(x) ** 2 for x in sources[0, c]) for c in range(3)]
+    for c in range(3):
+        share = energy[c] / sum(energy) if by_power else 1 / 3
+        torch.testing.assert_close(found[0, c], sources[0, c] + share * (mixture[0] - sources[0].sum(0)))
+    torch.testing.assert_close(found[1], (mixture[1] / 3).expand(3, -1))
+    assert torch.autograd.gradcheck(lambda x: consistent(x, mixture, by_power), (sources[:1].requires_grad_(),))
 
 
 def test_query_is_the_mean_of_the_real_segments() -> None:
