@@ -246,7 +246,7 @@ def masked_mean(x: Tensor, mask: Tensor, axis: int) -> Tensor:
 
 
 def consistent(sources: Tensor, mixture: Tensor, by_power: bool = False) -> Tensor:
-    """Mixture consistency (Wisdom et al. 2019, eq. 3 and 4): share out what the sources lack.
+    """Mixture consistency (Wisdom et al. 2019, eq. 3; weights as they propose): share out what the sources lack.
 
     Args:
         sources: (B, C + 1, T), the last one the noise; mixture: (B, T); both zeros where there is padding.

@@ -1,4 +1,4 @@
-"""The ablation: k sampled negatives in place of the whole inventory (InfoNCE: van den Oord et al. 2018, eq. 4).
+"""The ablation: k sampled negatives in place of the whole inventory (InfoNCE: van den Oord et al. 2018).
 
 Legend: A anchors, N rows, E dimensions, K candidates an anchor.
 """

@@ -44,7 +44,7 @@ def pairwise_si_snr(estimates: Tensor, references: Tensor, mask: Tensor) -> Tens
 def limited(snr: Tensor, limit_db: float) -> Tensor:
     """SI-SNR that approaches `limit_db` and does not pass it: -10 log10(10^(-snr / 10) + 10^(-limit / 10)).
 
-    As the soft threshold of Wisdom et al. (MixIT, 2020), eq. 4: nothing is gained by what is far above it.
+    As the soft threshold of Wisdom et al. (MixIT, 2020): nothing is gained by what is far above it.
     """
     nepers = math.log(10) / 10
     floor = torch.full_like(snr, -limit_db * nepers)
