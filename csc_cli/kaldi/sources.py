@@ -43,7 +43,7 @@ def opened(source: Utterance | str | Path) -> Iterator[soundfile.SoundFile]:
     if is_pipe(name):
         data = io.BytesIO(_output_of(name, where))
     elif not os.path.exists(name) and split_offset(name)[1]:
-        data = Part(*split_offset(name)[:2], where)
+        data = Part(*split_offset(name), where)
     else:
         _check_file(name, where)
     try:

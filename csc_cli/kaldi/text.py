@@ -21,6 +21,10 @@ BOM = b"\xef\xbb\xbf"
 ARK = re.compile(r"[a-z, ]*\bark\b[a-z, ]*:")
 
 
+# What Python takes for white space within a line, and Kaldi, awk and sort do not.
+ODD = re.compile("[\x1c-\x1f\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+
+
 @dataclass(slots=True)
 class Table:
     """The sound lines of a text table, and what is wrong with the others.
@@ -84,9 +88,12 @@ def _parse_sound(path: Path, data: bytes, in_order: bool) -> Table | None:
     if b"\r" in data or b"\0" in data or data.startswith(BOM):
         return None
     try:
-        rows = [line.split(None, 1) for line in data.decode("utf-8").removesuffix("\n").split("\n")]
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
         return None
+    if ODD.search(text):
+        return None
+    rows = [line.split(None, 1) for line in text.removesuffix("\n").split("\n")]
     if not all(map((2).__eq__, map(len, rows))):
         return None
     keys = [row[0] for row in rows]
@@ -130,22 +137,24 @@ def _parse_faulty(path: Path, data: bytes, in_order: bool, values: bool) -> Tabl
 
 def _split(table: Table, number: int, raw: bytes, values: bool) -> tuple[str, str] | None:
     """Key and value of one line; None, and a fault, where it has none."""
-    message, remedy, fields = "", "", []
+    message, remedy, key, value = "", "", "", ""
     try:
-        line = raw.decode("utf-8")
-        fields = line.split(None, 1)
-        if "\0" in line or "\r" in line:
+        # As bytes: white space is blanks and tabs.
+        key, value = (part.decode("utf-8") for part in (*raw.rstrip().split(None, 1), b"", b"")[:2])
+        if "\0" in key + value or "\r" in key + value:
             message, remedy = "a NUL or CR character within the line", "remove it; the file may be damaged"
-        elif not fields:
+        elif not key:
             message, remedy = "an empty line", "remove it"
-        elif len(fields) == 1 and values:
-            message, remedy = f"'{fields[0]}' has no value", "complete the line or remove it"
+        elif ODD.search(key):
+            message, remedy = f"{key!r} has white space other than blank and tab", "replace it, wherever the id stands"
+        elif not value and values:
+            message, remedy = f"'{key}' has no value", "complete the line or remove it"
     except UnicodeDecodeError:
         message, remedy = "not UTF-8 text", f"convert it: iconv -f latin1 -t utf-8 {table.path}"
     if message:
         table.faults.append(Fault(table.path, number, message, remedy))
         return None
-    return fields[0], fields[1].rstrip() if len(fields) == 2 else ""
+    return key, value
 
 
 def order_faults(table: Table) -> list[Fault]:

@@ -144,6 +144,7 @@ RULES = {
     "A8": Rule(rewrite("text", turned), ("text", 2), "out of order", ALL),
     "A9": Rule(rewrite("text", lambda d: d[:-1]), ("text", 4), "the last line has no end", ALL),
     "A10": Rule(rewrite("text", lambda d: b""), ("text", None), "is empty", ALL, remove("text")),
+    "A11": Rule(rewrite("utt2spk", lambda d: b"\xef\xbb\xbf" + d), ("utt2spk", 1), "a byte order mark", ALL),
     "W1": Rule(remove("wav.scp"), ("wav.scp", None), "cannot be read", "left", lambda p: None),
     "W2": Rule(put("wav.scp", "a-1", None), ("utt2spk", 1), "'a-1' is not in wav.scp", REST),
     "W3": Rule(put("wav.scp", "a-1", "a-1 ~/a.wav"), ("wav.scp", 1), "begins with ~", REST),

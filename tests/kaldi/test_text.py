@@ -24,6 +24,13 @@ def test_values_are_the_rest_of_the_line(table: Path) -> None:
     assert read_keyed(table) == {"a": ["one", "two"], "b": ["three"], "c": ["sox", "in.wav", "-t", "wav", "-", "|"]}
 
 
+@pytest.mark.parametrize("space", ["\u3000", "\u00a0", "\x85", "\u2028", "\x1f"])
+def test_white_space_of_other_scripts_is_part_of_a_value(table: Path, space: str) -> None:
+    """As for awk and Kaldi, which know blanks and tabs alone; a file may have such a name."""
+    table.write_bytes(f"a {space}日{space}本.wav{space} \nb x\n".encode())
+    assert read_map(table) == {"a": f"{space}日{space}本.wav{space}", "b": "x"}
+
+
 def test_order_is_that_of_bytes(table: Path) -> None:
     keys = ["B", "a", "é", "日", "\U0001f600"]
     assert keys == sorted(keys, key=lambda key: key.encode())
@@ -45,6 +52,8 @@ def test_order_is_that_of_bytes(table: Path) -> None:
         (b"a x\nb \xe9\n", 2, "not UTF-8"),
         (b"a x\nb y\0z\n", 2, "NUL"),
         (b"a x\nb y\rc z\n", 2, "CR"),
+        ("a x\nb\u00a0c y\n".encode(), 2, "white space other than blank and tab"),
+        (b"a x\nb\x1cc y\n", 2, "white space other than blank and tab"),
     ],
 )
 def test_a_fault_has_its_line_and_a_remedy(table: Path, data: bytes, line: int, message: str) -> None:

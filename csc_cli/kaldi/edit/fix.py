@@ -111,7 +111,7 @@ def _sound(structure: Structure, faults: Sequence[Fault]) -> dict[str, Mapping[s
         empty = table.path.exists() and not table.path.stat().st_size
         if name == "spk2utt" or (empty and name not in CORE) or not table.path.exists():
             continue
-        of[name] = {key: value for key, value, line in rows if line not in unsound}
+        of[name] = {key: value for key, value, line in rows if line not in unsound} if unsound else table.as_dict()
     utt2spk = of.get("utt2spk") or _utt2spk(structure.spk2utt)
     return {**of, "utt2spk": dict(sorted(utt2spk.items()))}
 
@@ -144,21 +144,27 @@ def _dropped_lines(unsound: Sequence[Fault], dropped: Sequence[Dropped]) -> str:
 
 def _write(path: Path, data: Tables, dropped: str) -> list[str]:
     """Write the files that change, each copied to .backup before; returns their names."""
-    new = {name: data.content(name) for name in (*data.plain, "spk2utt", *data.of)}
-    changed = [name for name, content in sorted(new.items()) if not _holds(path / name, content)]
+    names = [*data.plain, "spk2utt", *sorted(data.of)]
     there = {file.name for file in path.iterdir() if file.is_file() and is_of_data_dir(file.name)}
-    gone = sorted(there.difference(new))
-    if changed or gone:
-        write_whole(path / BACKUP / "dropped", dropped.encode())
-    for name in (*changed, *gone):
+    changed: list[str] = []
+
+    def keep(name: str) -> None:
+        if not changed:
+            write_whole(path / BACKUP / "dropped", dropped.encode())
+        changed.append(name)
         if (path / name).exists():
             with atomic_path(path / BACKUP / name) as copy:
                 shutil.copy2(path / name, copy)
-    for name in changed:
-        write_whole(path / name, new[name])
-    for name in gone:
+
+    for name in names:
+        content = data.content(name)
+        if not _holds(path / name, content):
+            keep(name)
+            write_whole(path / name, content)
+    for name in sorted(there.difference(names)):
+        keep(name)
         (path / name).unlink()
-    return [*changed, *gone]
+    return changed
 
 
 def _holds(path: Path, content: bytes) -> bool:

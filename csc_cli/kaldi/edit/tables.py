@@ -12,7 +12,7 @@ from csc_cli.errors import DataError
 from csc_cli.files import open_atomic
 from csc_cli.kaldi.faults import raise_first
 from csc_cli.kaldi.layout import AUDIO, PLAIN, base_folder, is_of_data_dir, keys_of, resolve
-from csc_cli.kaldi.specifiers import is_pipe, split_offset, unwritable
+from csc_cli.kaldi.specifiers import is_pipe, split_offset, split_range, unwritable
 from csc_cli.kaldi.structure import read_structure, refuse_no_folder
 from csc_cli.kaldi.text import without_gc
 from csc_cli.progress import note
@@ -67,7 +67,8 @@ class Tables:
         kept = {}
         for name, table in self.of.items():
             inside = keys["recording" if name == "wav.scp" else keys_of(name)]
-            kept[name] = {key: value for key, value in table.items() if key in inside}
+            every = table.keys() <= inside
+            kept[name] = table if every else {key: value for key, value in table.items() if key in inside}
         plain = {name: _of_recordings(name, data, recordings) for name, data in self.plain.items()}
         return Tables(self.path, {name: table for name, table in kept.items() if table}, plain)
 
@@ -158,7 +159,7 @@ def _located(table: dict[str, str], folder: Path) -> dict[str, str]:
     prefix: dict[str, str] = {}
     located = {}
     for key, value in table.items():
-        name = value if is_pipe(value) else split_offset(value)[0]
+        name = value if is_pipe(value) else split_offset(split_range(value)[0])[0]
         if name not in prefix:
             inside = not is_pipe(name) and not os.path.exists(name) and (folder / name).exists()
             prefix[name] = f"{folder.absolute()}/" if inside and not name.startswith("/") else ""
