@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "metrics": {"kaldi"},
     "plots": {"metrics"},
     "training": {"mixtures", "nn", "extraction", "metrics"},
-    "cli": {"corpora", "training", "extraction", "backend", "plots"},
+    "experiment": {"training", "plots"},
+    "cli": {"corpora", "training", "extraction", "backend", "plots", "experiment"},
 }
 # A third-party package -> the only places that may import it.
 CONFINED = {"torchaudio": {"dsp"}, "click": {"cli"}, "matplotlib": {"plots"}}
@@ -100,6 +101,7 @@ def test_imports_go_in_the_stated_directions(module: str) -> None:
         ("csc_cli.metrics.report", "from csc_cli.plots.detection import plot_det"),
         ("csc_cli.extraction.embed", "from csc_cli.training.config import TrainConfig"),
         ("csc_cli.training.trainer", "from csc_cli.cli import options"),
+        ("csc_cli.training.trainer", "from csc_cli.experiment import grid"),
         ("csc_cli.errors", "from csc_cli.kaldi.text import read_keyed"),
         ("csc_cli.nn.filterbank", "import torchaudio.functional"),
         ("csc_cli.kaldi.audio", "import click"),

@@ -23,6 +23,7 @@ COMMANDS = {
     "separate": "csc_cli.cli.separate:separate",
     "score": "csc_cli.cli.score:score",
     "evaluate": "csc_cli.cli.evaluate:evaluate",
+    "experiment": "csc_cli.cli.experiment:experiment",
     "info": "csc_cli.cli.info:info",
 }
 

@@ -1,0 +1,28 @@
+"""Errors at a threshold that was chosen elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from csc_cli.errors import DataError
+from csc_cli.kaldi.trials import join, read_scores, read_trials
+from csc_cli.metrics.conditions import conditions
+
+
+def errors_at(trials_dir: Path, scores: Path, threshold: float) -> dict[str, tuple[float, float]]:
+    """Condition -> share of targets below the threshold (missed), share of nontargets at or above it (accepted).
+
+    Raises:
+        DataError: trials without a key; a trial without a score or condition.
+    """
+    trials = read_trials(trials_dir / "trials")
+    if trials.target is None:
+        raise DataError(f"{trials_dir / 'trials'}: has no key (target|nontarget in a third column)")
+    accepted = join(trials, read_scores(scores)) >= threshold
+    utt2cond = trials_dir / "utt2cond"
+    of, names = conditions(trials, utt2cond if utt2cond.exists() else None)
+    found = {}
+    for index, name in enumerate(names):
+        here, target = of == index, trials.target
+        found[name] = (float((~accepted[here & target]).mean()), float(accepted[here & ~target].mean()))
+    return found

@@ -1,0 +1,109 @@
+"""One training of a grid: fix its steps, train, describe; in its own folder, going on where it was stopped.
+
+The folder: key.json, steps.json, log, model/, info.json, and, last of all, done.json with the checksums of the log,
+the history and the weights.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from csc_cli.errors import CscError, DataError
+from csc_cli.experiment import keys, size
+from csc_cli.experiment.budget import fixed_steps
+from csc_cli.experiment.cell import Training
+from csc_cli.experiment.commands import Commands, locked, read_json
+from csc_cli.experiment.grid import Grid
+from csc_cli.files import sha256, write_json
+
+DONE = "done.json"
+PROVED = ("log", "model/train.jsonl", "model/model.safetensors", "model/config.yaml", "steps.json")
+
+
+def train(training: Training, grid: Grid, commands: Commands, device: str = "auto") -> None:
+    """Train what is missing; nothing where it is done.
+
+    Raises:
+        CscError: a command failed; the package's code changed meanwhile; the folder's proofs are gone.
+        Stopped: the run was asked to stop; the next one goes on.
+    """
+    folder = training.folder
+    with locked(folder):
+        if (folder / DONE).exists():
+            check_done(training)
+            return
+        write_json(folder / "key.json", dataclasses.asdict(training.key))
+        command = command_of(training, grid, device)
+        steps = fixed_steps(training, grid.probe, commands, command)
+        commands.csc(folder, *command, training.model, "--max-steps", steps)
+        commands.csc(folder, "info", "--json", training.model, output=folder / "info.json")
+        refuse_changed_code(keys.TRAINING, folder)
+        write_json(folder / DONE, {"key": dataclasses.asdict(training.key), "sha256": proofs(folder, PROVED)})
+
+
+def command_of(training: Training, grid: Grid, device: str) -> list[object]:
+    """`csc train` as a person would type it, without the model directory and the steps."""
+    system = training.system
+    sets = [word for override in system.set for word in ("--set", override)]
+    initial = [word for other in training.initial for word in ("--init", other.model)]
+    nj = ["--nj", grid.processes] if grid.processes > 1 else []
+    options = [*sets, *initial, "--seed", training.seed, *nj, "--device", device]
+    return ["train", *options, str(system.config), training.data.data]
+
+
+def refuse_changed_code(entries: tuple[str, ...], folder: Path) -> None:
+    """Raises CscError where the package's source is another one than when the keys were made."""
+    from csc_cli.experiment.cell import code_identity
+
+    if keys.code_digest(entries) != code_identity(entries):
+        raise CscError(f"{folder}: the code of csc changed while this ran; what is there proves nothing: run it again")
+
+
+def proofs(folder: Path, names: tuple[str, ...]) -> dict[str, str]:
+    return {name: sha256(folder / name) for name in names}
+
+
+def check_done(training: Training) -> None:
+    """Raises DataError where a model lacks its log, history or weights, or has others than those of its training."""
+    check_proofs(training.folder, read_json(training.folder / DONE).get("sha256", {}), PROVED)
+
+
+def check_proofs(folder: Path, said: dict[str, str], names: tuple[str, ...]) -> None:
+    """Raises DataError: a file that proves a result is not there, is another one, or was never named."""
+    for name in names:
+        path = folder / name
+        if not path.is_file():
+            raise DataError(f"{path}: is gone, and without it the result proves nothing; remove {folder} and run again")
+        if said.get(name) != sha256(path):
+            raise DataError(f"{path}: is not what it was when the result was written; remove {folder} and run again")
+
+
+def is_done(training: Training) -> bool:
+    return (training.folder / DONE).exists()
+
+
+def cost(training: Training) -> dict[str, Any]:
+    """Steps, minutes of optimiser steps and MACs of a training that is done."""
+    facts = read_json(training.folder / "info.json")
+    steps = int(read_json(training.folder / "steps.json")["steps"])
+    macs = size.macs_of_step(facts)
+    seconds = seconds_trained(training.model / "train.jsonl")
+    return {
+        "system": training.place.system, "steps": steps, "minutes": round(seconds / 60, 3),
+        "macs": None if macs is None else macs * steps,
+    }  # fmt: skip
+
+
+def seconds_trained(history: Path) -> float:
+    """Seconds of optimiser steps so far, by train.jsonl; 0 where there is none."""
+    seconds = 0.0
+    if history.is_file():
+        for line in history.read_text(encoding="utf-8").splitlines():
+            try:
+                seconds = json.loads(line).get("seconds", seconds)
+            except ValueError:  # the last line of a run that is going on
+                break
+    return seconds
