@@ -160,7 +160,7 @@ class Planner:
 
         if system.config is None or place.training is None or place.seed is None:
             raise ConfigError(f"system '{system.name}': has no training of its own")
-        initial = tuple(self.training(self.grid.system(name, system.name), place) for name in system.init)
+        initial = tuple(self.training(self.grid.system(name, system.name), place) for name in system.begins_from)
         data = next(part for part in self.grid.training if part.name == place.training)
         budget = None if system.untrained else next(part for part in self.grid.budgets if part.name == place.budget)
         resolved = configs.to_dict(configs.load(TrainConfig, Path(system.config), system.set))
@@ -168,7 +168,7 @@ class Planner:
         resolved["optimiser"].pop("steps")
         resolved.pop("seed")
         of_budget = None if budget is None else [budget.minutes, budget.macs, system.share]
-        settings = [resolved, of_budget, place.seed, self.grid.processes, self.grid.threads]
+        settings = [resolved, system.init, of_budget, place.seed, self.grid.processes, self.grid.threads]
         key = Key(
             config=keys.digest([settings, [training.key.config for training in initial]]),
             plan=keys.digest([data_identity(data.data), [training.key.plan for training in initial]]),

@@ -12,9 +12,8 @@ from csc_cli.errors import ConfigError, nearest
 from csc_cli.experiment.cell import Planner
 from csc_cli.experiment.choices import Choices
 from csc_cli.experiment.grid import Grid, System, TrialSet
-from csc_cli.experiment.measure import Draws
+from csc_cli.experiment.measure import Draws, Floats
 from csc_cli.experiment.results import State, mean_draws, state_of
-from csc_cli.metrics.detection import Floats
 from csc_cli.metrics.evaluation import Measure
 from csc_cli.metrics.intervals import interval
 

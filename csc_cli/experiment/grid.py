@@ -52,7 +52,8 @@ class System:
     group: Group = "labels"  # rows are compared within their group; oracle and reference with none
     config: str | None = None  # a config of csc train
     set: tuple[str, ...] = ()  # KEY=VALUE, as csc train --set
-    init: tuple[str, ...] = ()  # systems whose models of the same seed and budget it begins from, the last one wins
+    # As csc train --init: SYSTEM or PART=SYSTEM, whose models of the same seed and budget it begins from.
+    init: tuple[str, ...] = ()
     share: float = 1.0  # of the budget; the shares of a system and of all that it begins from add up to 1 at most
     untrained: bool = False  # no steps: the weights at the start, or those of `init`
     model: str | None = None  # in place of config: the system whose model is used
@@ -78,6 +79,16 @@ class System:
             raise ConfigError(f"system '{self.name}': the external command must name {{data}} and {{out}}")
         if not 0 < self.share <= 1:
             raise ConfigError(f"system '{self.name}': share={self.share}: must lie in (0, 1]")
+
+    @property
+    def begins_from(self) -> tuple[str, ...]:
+        """The systems of `init`, each once."""
+        return tuple(dict.fromkeys(text.rpartition("=")[2] for text in self.init))
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The systems that must be trained first."""
+        return self.begins_from if self.model is None else (self.model,)
 
 
 @dataclass(frozen=True)
@@ -126,7 +137,7 @@ class Grid:
 
     def check(self, system: System) -> None:
         """Names of other systems exist, lead to configs and in no circle, and cost one system's budget in all."""
-        for name in (*system.init, *([system.model] if system.model else [])):
+        for name in system.needs:
             other = self.system(name, f"system '{system.name}'")
             if other.config is None:
                 raise ConfigError(f"system '{system.name}': '{name}' has no model of its own; name one with a config")
@@ -153,7 +164,7 @@ class Grid:
         def visit(part: System, above: tuple[str, ...]) -> None:
             if part.name in above:
                 raise ConfigError(f"system '{part.name}': begins from itself ({' -> '.join((*above, part.name))})")
-            for name in (*part.init, *([part.model] if part.model else [])):
+            for name in part.needs:
                 visit(self.system(name, f"system '{part.name}'"), (*above, part.name))
             if part.config is not None and not part.untrained:
                 found[part.name] = part

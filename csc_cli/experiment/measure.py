@@ -17,12 +17,12 @@ from csc_cli.kaldi.text import read_keyed
 from csc_cli.kaldi.trials import join, read_scores, read_trials
 from csc_cli.metrics import detection
 from csc_cli.metrics.conditions import conditions
-from csc_cli.metrics.detection import Floats
 from csc_cli.metrics.evaluation import ConditionTrials, by_condition
 from csc_cli.metrics.intervals import bootstrap, draw_counts
 from csc_cli.metrics.speakers import trial_speakers
 
-P_TARGET = 0.01
+Floats = NDArray[np.float64]
+P_TARGET = 0.01  # the default of the metrics
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ def draw_errors(trials_dir: Path, scores: Path, replicates: int) -> Draws:
     whole = ConditionTrials("all", trials.target, {"": join(trials, read_scores(scores))}, speakers)
     parts = by_condition(whole, *conditions(trials, utt2cond if utt2cond.exists() else None))
     counts = draw_counts(len(speakers.names), replicates, 0)
-    drawn = [bootstrap(part.scores[""], part.target, part.speakers, counts, P_TARGET) for part in parts]
+    drawn = [bootstrap(part.scores[""], part.target, part.speakers, counts) for part in parts]
     rates = [detection.eer(part.scores[""], part.target) for part in parts]
-    costs = [detection.min_dcf(part.scores[""], part.target, P_TARGET) for part in parts]
+    costs = [detection.min_dcf(part.scores[""], part.target) for part in parts]
     return Draws(
         tuple(part.name for part in parts),
         np.array([part.speakers.present for part in parts]),

@@ -1,7 +1,6 @@
 """What a model and its training cost, from what `csc info --json` says of it.
 
-A backward pass is counted as two forward passes (gradients of the inputs and of the weights); parts that are
-frozen have none.
+A backward pass is counted as two forward passes (gradients of the inputs and of the weights); frozen parts have none.
 """
 
 from __future__ import annotations
@@ -9,6 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 BACKWARD = 2
+# Parts of `csc info` that a frozen part of the model stands for; what is not here counts as trained.
+FROZEN = {
+    "encoder": ("filterbank", "trunk", "separation head", "speaker head"),
+    "encoder.trunk": ("trunk",),
+    "embedder": ("embedder",),
+}
 
 
 def parameters(facts: dict[str, Any]) -> int:
@@ -23,10 +28,12 @@ def macs_per_second(facts: dict[str, Any]) -> float | None:
 
 
 def macs_of_step(facts: dict[str, Any]) -> float | None:
-    """Multiply-accumulates of an optimiser step: all mixtures of a batch, forward and backward."""
+    """Multiply-accumulates of an optimiser step: all mixtures of a batch, forward, and backward where it is trained."""
     macs = macs_per_second(facts)
     if macs is None:
         return None
-    settings = facts["settings"]
-    mixtures = settings["batch"]["utterances"] * settings["batch"]["conditions"]
-    return (1 + BACKWARD) * macs * mixtures * settings["mixtures"]["crop_s"]
+    settings, by_part = facts["settings"], facts.get("macs_per_second_by_part", {})
+    frozen = {part for name in settings["optimiser"].get("frozen", ()) for part in FROZEN.get(name, ())}
+    trained = macs - sum(by_part.get(part, 0) for part in frozen)
+    seconds = settings["batch"]["utterances"] * settings["batch"]["conditions"] * settings["mixtures"]["crop_s"]
+    return float(seconds * (macs + BACKWARD * trained))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +49,17 @@ def command_of(training: Training, grid: Grid, device: str) -> list[object]:
     """`csc train` as a person would type it, without the model directory and the steps."""
     system = training.system
     sets = [word for override in system.set for word in ("--set", override)]
-    initial = [word for other in training.initial for word in ("--init", other.model)]
+    models = {other.system.name: other.model for other in training.initial}
+    initial = [word for text in system.init for word in ("--init", _placed(text, models))]
     nj = ["--nj", grid.processes] if grid.processes > 1 else []
     options = [*sets, *initial, "--seed", training.seed, *nj, "--device", device]
     return ["train", *options, str(system.config), training.data.data]
+
+
+def _placed(text: str, models: Mapping[str, Path]) -> str:
+    """`PART=SYSTEM` as `PART=MODEL`, the model directory in place of the system."""
+    part, equals, name = text.rpartition("=")
+    return f"{part}{equals}{models[name]}"
 
 
 def refuse_changed_code(entries: tuple[str, ...], folder: Path) -> None:
