@@ -53,7 +53,7 @@ def steps_for(amount: float, share: float, each: float) -> int:
     >>> steps_for(60.0, 0.5, 7.0)
     4
     """
-    return int(amount * share / each)
+    return int(amount * share / each + 1e-9)  # 0.6 / 0.1 is 5.999...
 
 
 def time_a_step(folder: Path, probe: ProbeConfig, commands: Commands, command: list[object]) -> float:

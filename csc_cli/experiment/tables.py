@@ -21,9 +21,10 @@ UNITS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 def markdown(table: Table, grid: Grid, choices: Choices | None) -> str:
     """All tables of a training set and budget on a trial set, under one heading."""
     head = f"## {table.trials.name}: trained on {table.training}, {table.budget} each\n"
-    if not table.conditions:
-        return f"{head}\nnot run\n"
-    parts = [head, *_errors(table), *_ratios(table, grid), *_costs(table), *_missing(table)]
+    if table.conditions:
+        parts = [head, *_errors(table), *_ratios(table, grid), *_costs(table), *_missing(table)]
+    else:
+        parts = [head, _grid(["system", "result"], table, lambda row: []), *_missing(table)]
     goals = [f"- {goal_words(goal, table)}" for goal in choices.goals] if choices else []
     return "\n".join([*parts, *(["Goals:", "", *goals, ""] if goals else [])])
 
