@@ -39,7 +39,7 @@ def fixed_steps(training: Training, probe: ProbeConfig, commands: Commands, comm
         found = {"steps": steps_for(60 * budget.minutes, share, seconds)}
         found |= {"seconds_per_step": round(seconds, 5), "load_before": round(load, 2)}
     else:
-        macs = count_a_step(training, commands, command)
+        macs = count_a_step(training, commands)
         found = {"steps": steps_for(budget.macs or 0.0, share, macs), "macs_per_step": macs}
     if budget is not None and not found["steps"]:
         raise CscError(f"{training.place}: budget '{budget.name}' does not buy a single step; give more")
@@ -74,15 +74,9 @@ def time_a_step(folder: Path, probe: ProbeConfig, commands: Commands, command: l
     return max(seconds, 0.05) / timed
 
 
-def count_a_step(training: Training, commands: Commands, command: list[object]) -> float:
-    """Multiply-accumulates of an optimiser step, from the untrained model."""
-    target, facts = training.folder / "probe", training.folder / "probe.json"
-    shutil.rmtree(target, ignore_errors=True)
-    commands.csc(training.folder, *command, target, "--max-steps", 0)
-    commands.csc(training.folder, "info", "--json", target, output=facts)
-    found = macs_of_step(read_json(facts))
-    shutil.rmtree(target)
-    facts.unlink()
-    if found is None:
-        raise CscError(f"{training.place}: 'csc info' counts no MACs of this kind of model; give a budget in minutes")
-    return found
+def count_a_step(training: Training, commands: Commands) -> float:
+    """Multiply-accumulates of an optimiser step, from the config."""
+    system, facts = training.system, training.folder / "info.json"
+    sets = [word for override in system.set for word in ("--set", override)]
+    commands.csc(training.folder, "info", "--json", "--no-memory", *sets, str(system.config), output=facts)
+    return macs_of_step(read_json(facts))

@@ -21,18 +21,15 @@ def parameters(facts: dict[str, Any]) -> int:
     return int(facts["parameters"]["total"])
 
 
-def macs_per_second(facts: dict[str, Any]) -> float | None:
-    """Multiply-accumulates of a forward pass for a second of audio; None where `csc info` does not count them."""
-    found = facts.get("macs_per_second")
-    return None if found is None else float(found)
+def macs_per_second(facts: dict[str, Any]) -> float:
+    """Multiply-accumulates of a forward pass for a second of audio."""
+    return float(facts["macs_per_second"])
 
 
-def macs_of_step(facts: dict[str, Any]) -> float | None:
+def macs_of_step(facts: dict[str, Any]) -> float:
     """Multiply-accumulates of an optimiser step: all mixtures of a batch, forward, and backward where it is trained."""
     macs = macs_per_second(facts)
-    if macs is None:
-        return None
-    settings, by_part = facts["settings"], facts.get("macs_per_second_by_part", {})
+    settings, by_part = facts["settings"], facts["macs_per_second_by_part"]
     frozen = {part for name in settings["optimiser"].get("frozen", ()) for part in FROZEN.get(name, ())}
     trained = macs - sum(by_part.get(part, 0) for part in frozen)
     seconds = settings["batch"]["utterances"] * settings["batch"]["conditions"] * settings["mixtures"]["crop_s"]

@@ -40,7 +40,7 @@ def train(training: Training, grid: Grid, commands: Commands, device: str = "aut
         command = command_of(training, grid, device)
         steps = fixed_steps(training, grid.probe, commands, command)
         commands.csc(folder, *command, training.model, "--max-steps", steps)
-        commands.csc(folder, "info", "--json", training.model, output=folder / "info.json")
+        commands.csc(folder, "info", "--json", "--no-memory", training.model, output=folder / "info.json")
         refuse_changed_code(keys.TRAINING, folder)
         write_json(folder / DONE, {"key": dataclasses.asdict(training.key), "sha256": proofs(folder, PROVED)})
 
@@ -101,7 +101,7 @@ def cost(training: Training) -> dict[str, Any]:
     seconds = seconds_trained(training.model / "train.jsonl")
     return {
         "system": training.place.system, "steps": steps, "minutes": round(seconds / 60, 3),
-        "macs": None if macs is None else macs * steps,
+        "macs": macs * steps,
     }  # fmt: skip
 
 

@@ -227,6 +227,7 @@ class Trainer:
             figures["held_out_si_snri"] = round(gain / streams, 5)
         if rows:
             ceiling = self.ceiling(self.corpus.held_out_rows(self.config))
+            figures["held_out_ceiling"] = round(ceiling, 5)
             streams = self.config.model.streams
             if streams > 1 and (self.config.objective.separation == "none" or not self.config.model.separates):
                 ceiling -= permutation_nats(streams)  # the permutation is chosen by the labels

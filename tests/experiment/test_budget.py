@@ -24,7 +24,7 @@ class Clock:
         self.calls.append(arguments)
         if arguments[0] == "info":
             settings = {"batch": {"utterances": 8, "conditions": 2}, "mixtures": {"crop_s": 2.5}, "optimiser": {}}
-            facts = {"settings": settings, "parameters": {"total": 1}, "macs_per_second": self.macs}
+            facts = {"settings": settings, "macs_per_second": self.macs, "macs_per_second_by_part": {}}
             assert output is not None
             output.write_text(json.dumps(facts))
             return
@@ -66,12 +66,7 @@ def test_steps_of_macs_are_counted(tmp_path: Path) -> None:
     commands = Clock(1.0, macs=1e9)
     work = training(tmp_path, macs=10.5 * each)
     assert budget.fixed_steps(work, ProbeConfig(), commands, ["train"]) == 10  # type: ignore[arg-type]
-    assert [call[0] for call in commands.calls] == ["train", "info"] and commands.calls[0][-1] == 0
-
-
-def test_a_model_whose_work_is_not_counted_has_no_budget_of_macs(tmp_path: Path) -> None:
-    with pytest.raises(CscError, match="give a budget in minutes"):
-        budget.fixed_steps(training(tmp_path, macs=1e12), ProbeConfig(), Clock(1.0), ["train"])  # type: ignore[arg-type]
+    assert [call[0] for call in commands.calls] == ["info"]
 
 
 def test_a_budget_of_nothing_is_refused(tmp_path: Path) -> None:
@@ -87,7 +82,7 @@ def test_frozen_parts_have_no_backward_pass() -> None:
     by_part = {"filterbank": 1.0, "trunk": 2.0, "separation head": 3.0, "embedder": 10.0, "total": 16.0}
     batch = {"batch": {"utterances": 4, "conditions": 1}, "mixtures": {"crop_s": 0.5}}
 
-    def macs(*frozen: str) -> float | None:
+    def macs(*frozen: str) -> float:
         settings = {**batch, "optimiser": {"frozen": list(frozen)}}
         return size.macs_of_step({"settings": settings, "macs_per_second": 16.0, "macs_per_second_by_part": by_part})
 
