@@ -22,6 +22,7 @@ PROGRAMS = [
 ]  # fmt: skip
 SOURCED = [*sorted((ROOT / "tools").glob("*.sh")), *(ROOT / "egs" / name / "path.sh" for name in RECIPES)]
 STAGES = ["prepare data", "simulate mixtures", "pretrain", "extract embeddings", "score"]
+MORE_STAGES = {"speechocean762": ["compare"]}  # which only run where they are asked for
 # A network and a training as small as they can be: the chain is tried, not what it learns.
 TINY = """
 model:
@@ -62,7 +63,7 @@ def test_stages_and_options_are_those_of_the_help(recipe: str) -> None:
     script = ROOT / "egs" / recipe / "run.sh"
     text = script.read_text(encoding="utf-8")
     assert re.findall(r'^if run_stage (\d+) "(.+)"; then$', text, re.MULTILINE) == [
-        (str(number), name) for number, name in enumerate(STAGES)
+        (str(number), name) for number, name in enumerate(STAGES + MORE_STAGES.get(recipe, []))
     ]
     helped = subprocess.run([script, "--help"], capture_output=True, text=True, check=True).stdout
     settings = text[text.index("\ncd ") : text.index("\n. ../../tools/recipe.sh")]
@@ -262,8 +263,27 @@ def test_the_speechocean762_recipe_from_end_to_end(tmp_path: Path, bin_path: str
     assert run.returncode == 0, run.stderr[-3000:]
     assert banners(run) == STAGES
     check_table((recipe.folder / "exp/RESULTS.md").read_text(), [])
+    last = ["--stage", "5", "--stop-stage", "5", "--dev-speakers", "2", "--compare-opts", "--dry-run"]
+    compare = recipe.run(
+        "--corpus", corpus, "--trials-opts", TRIALS, *last, "--librispeech", other_voices(tmp_path, shared)
+    )
+    assert compare.returncode == 0, compare.stderr[-3000:]
+    assert "train csc, speechocean, 60min, seed 0: about 60 min" in compare.stdout
+    assert "train ecapa-mixtures, more-voices, equal-macs, seed 0" in compare.stdout
+    assert "cannot run" not in compare.stdout and " on test" not in compare.stdout
     missing = recipe.run("--corpus", tmp_path / "nowhere")
     assert missing.returncode != 0 and "nowhere" in missing.stderr
+
+
+def other_voices(folder: Path, shared: Path) -> Path:
+    """A data directory of two voices that are no speakers of the corpus."""
+    source, target = shared / "corpora/librispeech251", folder / "other"
+    target.mkdir()
+    for name in ("utt2spk", "wav.scp"):
+        lines = [line.split(maxsplit=1) for line in (source / name).read_text().splitlines()[:2]]
+        place = f"{source}/" if name == "wav.scp" else ""
+        (target / name).write_text("".join(f"{key} {place}{value}\n" for key, value in lines))
+    return target
 
 
 def cut_corpus(whole: Path, corpus: Path, part: str, speakers: int, utterances: int) -> None:
@@ -274,6 +294,9 @@ def cut_corpus(whole: Path, corpus: Path, part: str, speakers: int, utterances: 
     (corpus / part).mkdir(parents=True)
     (corpus / part / "utt2spk").write_text("".join(f"{id} {speaker}\n" for id, speaker in sorted(kept.items())))
     (corpus / part / "wav.scp").write_text("".join(f"{id} {paths[id]}\n" for id in sorted(kept)))
+    for name in ("spk2gender", "spk2age"):
+        rows = [line for line in (whole / part / name).read_text().splitlines() if line.split()[0] in kept.values()]
+        (corpus / part / name).write_text("".join(f"{row}\n" for row in rows))
     for id in kept:
         target = corpus / paths[id]
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from csc_cli.cli import options
     epilog=options.examples(
         "csc experiment --dry-run conf/compare.yaml",
         "csc experiment --jobs 2 conf/compare.yaml",
-        "csc experiment --only csc --only ecapa-mixtures conf/compare.yaml",
+        "csc experiment --only csc --only ecapa-mixtures --budget 60min conf/compare.yaml",
         "csc experiment --report conf/compare.yaml",
         "csc experiment --test conf/compare.yaml",
     )
@@ -22,6 +22,8 @@ from csc_cli.cli import options
 @click.argument("grid", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--test", is_flag=True, help="Score the test sets, too: needs the committed choices, and is logged.")
 @click.option("--only", multiple=True, metavar="SYSTEM", help="Run this system alone; repeatable.")
+@click.option("--training", "training_sets", multiple=True, metavar="NAME", help="This training set alone; repeatable.")
+@click.option("--budget", "budgets", multiple=True, metavar="NAME", help="This budget alone; repeatable.")
 @click.option(
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings and scorings at once."
 )

@@ -105,6 +105,7 @@ class Impossible:
     place: Place
     trials: TrialSet
     reason: str
+    excused: bool = False  # it need not be
 
     def __str__(self) -> str:
         return f"{self.place} on {self.trials.name}"
@@ -124,7 +125,7 @@ class Planner:
                     try:
                         yield self.cell(system, place, trials)
                     except CscError as error:
-                        yield Impossible(place, trials, str(error))
+                        yield Impossible(place, trials, str(error), self.excused(place))
 
     def places(self, system: System) -> Iterator[Place]:
         if system.external is not None:
@@ -135,6 +136,11 @@ class Planner:
             for budget in budgets:
                 for seed in self.grid.seeds:
                     yield Place(system.name, training.name, None if budget is None else budget.name, seed)
+
+    def excused(self, place: Place) -> bool:
+        """Whether the training set is optional and not there."""
+        named = [part for part in self.grid.training if part.name == place.training]
+        return any(part.optional and not Path(part.data).exists() for part in named)
 
     def cell(self, system: System, place: Place, trials: TrialSet) -> Cell:
         """Raises CscError: a config, data or trials are not there or unfit."""

@@ -19,6 +19,7 @@ Group = Literal["labels", "no labels", "oracle", "reference"]
 class TrainingSet:
     name: str
     data: str  # a data directory
+    optional: bool = False  # where it is not there, its cells are shown as not run, and that is no failure
 
 
 @dataclass(frozen=True)

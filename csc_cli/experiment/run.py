@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from csc_cli.errors import ConfigError, CscError
+from csc_cli.errors import ConfigError, CscError, nearest
 from csc_cli.experiment import choices, report, scoring, training
-from csc_cli.experiment.cell import Cell, Impossible, Planner, Training
+from csc_cli.experiment.cell import Cell, Impossible, Place, Planner, Training
 from csc_cli.experiment.commands import Commands, Stopped
 from csc_cli.experiment.grid import Grid, TrialSet, load_grid
 from csc_cli.progress import note
@@ -43,6 +43,8 @@ def run_experiment(
     *,
     test: bool = False,
     only: Sequence[str] = (),
+    training_sets: Sequence[str] = (),
+    budgets: Sequence[str] = (),
     jobs: int = 1,
     nj: int = 1,
     device: str = "auto",
@@ -53,7 +55,7 @@ def run_experiment(
 
     Args:
         test: score the test sets, too; they need a committed file of choices, and the scoring is logged.
-        only: the systems to run; others are shown as they are.
+        only, training_sets, budgets: names of what is run; the rest is shown as it is. Without names all.
         jobs: trainings and cells at once.
         nj: processes of each extraction and separation.
 
@@ -66,11 +68,10 @@ def run_experiment(
         Stopped: Ctrl-C or SIGTERM; the same command goes on.
     """
     grid = load_grid(path)
-    for name in only:
-        grid.system(name, "--only")
+    chosen = Chosen(grid, only, training_sets, budgets)
     planner = Planner(grid)
     cells = [cell for trials in trial_sets(grid, test) for cell in planner.cells(trials)]
-    wanted = [cell for cell in cells if not only or cell.place.system in only]
+    wanted = [cell for cell in cells if chosen.has(cell.place)]
     possible = [cell for cell in wanted if isinstance(cell, Cell)]
     tasks = [task for task in tasks_of(possible) if not is_done(task.work)]
     if dry_run:
@@ -80,13 +81,37 @@ def run_experiment(
         if test:
             choices.log_test(path, grid, [task.work for task in tasks if isinstance(task.work, Cell)])
         outcome = perform(tasks, grid, jobs, nj, device)
-        outcome.failures += [f"{cell}: {cell.reason}" for cell in wanted if isinstance(cell, Impossible)]
+        outcome.failures += [
+            f"{cell}: {cell.reason}" for cell in wanted if isinstance(cell, Impossible) and not cell.excused
+        ]
     text, refused = report.write_report(grid, planner)
     problems = [*outcome.failures, *(line for line in refused if line not in outcome.failures)]
     if problems:
         note(text)
         raise CscError("\n".join([f"{len(problems)} of the grid's results are not there:", *indented(problems)]))
     return text
+
+
+class Chosen:
+    """Which systems, training sets and budgets are run."""
+
+    def __init__(self, grid: Grid, only: Sequence[str], training_sets: Sequence[str], budgets: Sequence[str]) -> None:
+        """Raises ConfigError for a name that the grid does not have."""
+        self.names = (only, training_sets, budgets)
+        known_names = {
+            "--only": [system.name for system in grid.systems],
+            "--training": [training.name for training in grid.training],
+            "--budget": [budget.name for budget in grid.budgets],
+        }
+        for names, (option, known) in zip(self.names, known_names.items(), strict=True):
+            for name in names:
+                if name not in known:
+                    raise ConfigError(f"{option} {name}: not in the grid; {nearest(name, known)}")
+
+    def has(self, place: Place) -> bool:
+        """Whether a cell is run; one that depends on no training set or budget goes with each."""
+        parts = (place.system, place.training, place.budget)
+        return all(not names or part is None or part in names for names, part in zip(self.names, parts, strict=True))
 
 
 def trial_sets(grid: Grid, test: bool) -> list[TrialSet]:

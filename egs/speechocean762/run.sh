@@ -2,16 +2,21 @@
 # Real speech: CSC trained on the train speakers of speechocean762 (read English by Mandarin speakers, phones), scored on
 # the test speakers, clean and mixed; one to two hours of training on 2 cores.
 # A second call skips what is whole; a stage that was interrupted is done again.
+# Stage 5, which only runs where it is asked for, compares CSC with its rivals (conf/compare.yaml): days of one core, that
+# can be stopped and gone on with at any time.
 #
 # Options:
 #   --corpus PATH    the unpacked corpus; where it is not given, the corpus is downloaded to downloads/ (half a gigabyte)
 #   --sha256 DIGEST  what the downloaded archive must be
-#   --stage N        first stage, 0 to 4 (0)
+#   --stage N        first stage, 0 to 5 (0)
 #   --stop-stage M   last stage (4)
 #   --nj N           processes that mix and extract (2)
 #   --device D       where the network runs: auto, cpu, cuda, cuda:1 (auto)
 #   --conf FILE      settings of the model and its training (../../conf/train/csc-speechocean762.yaml)
 #   --trials-opts S  more options for csc trials
+#   --dev-speakers N train speakers who are development in stage 5 (24)
+#   --librispeech D  a data directory of other voices, for the second training set of stage 5; without it, that is left out
+#   --compare-opts S more options for csc experiment, such as "--jobs 2" or "--dry-run"
 
 set -euo pipefail
 called_from=$PWD
@@ -24,16 +29,24 @@ nj=2
 device=auto
 conf=../../conf/train/csc-speechocean762.yaml
 trials_opts=
+dev_speakers=24
+librispeech=
+compare_opts=
 . ../../tools/recipe.sh
 parse_options "$@"
 . ./path.sh
 read -ra trials <<< "$trials_opts"
+read -ra compare <<< "$compare_opts"
+download=false
+if [ -n "$corpus" ]; then
+  corpus=$(cd "$called_from" && cd "$corpus" && pwd)
+else
+  corpus=downloads/speechocean762
+  download=true
+fi
 
 if run_stage 0 "prepare data"; then
-  if [ -n "$corpus" ]; then
-    corpus=$(cd "$called_from" && cd "$corpus" && pwd)
-  else
-    corpus=downloads/speechocean762
+  if $download; then
     step downloads/.done -- local/download.sh ${sha256:+--sha256 "$sha256"} downloads
   fi
   step data/.done -- csc prepare speechocean762 "$corpus" data
@@ -75,4 +88,27 @@ if run_stage 4 "score"; then
     --name untrained --name csc data/trials/trials exp/{untrained,csc}/scores exp/results > /dev/null
   python3 ../../tools/results_table.py exp/results untrained=exp/untrained/separated csc=exp/csc/separated |
     tee exp/RESULTS.md
+fi
+
+if run_stage 5 "compare"; then
+  # Development speakers are taken from the train speakers: data directories of their own, which no other stage uses.
+  step data/compare/.done data/.done -- \
+    csc prepare speechocean762 --dev-speakers "$dev_speakers" "$corpus" data/compare
+  if [ -n "$librispeech" ]; then
+    librispeech=$(cd "$called_from" && cd "$librispeech" && pwd)
+    step data/compare/librispeech/.done data/compare/.done -- \
+      csc data copy --spk-prefix ls --utt-prefix ls "$librispeech" data/compare/librispeech
+    step data/compare/train_more/.done data/compare/librispeech/.done -- \
+      csc data combine data/compare/train_more data/compare/train data/compare/librispeech
+  fi
+  for part in dev test; do
+    for list in trials_$part trials_${part}_strangers; do
+      held_back=0
+      if [ "$list" != "trials_$part" ]; then held_back=0.2; fi
+      step data/compare/"$list"/.done data/compare/.done -- \
+        csc trials --set 'matched=[sex,age]' --set "held_back=$held_back" "${trials[@]}" --nj "$nj" \
+        data/compare/$part data/compare/"$list"
+    done
+  done
+  csc experiment --nj "$nj" --device "$device" "${compare[@]}" conf/compare.yaml
 fi

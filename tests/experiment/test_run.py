@@ -213,6 +213,23 @@ def test_only_some_systems(experiment: Run, inline: list[str], place: Path) -> N
     text = experiment("--only", "other").stdout
     assert all("/other/" in line for line in inline) and "| csc | not run |" in text
     assert "did you mean 'other'" in experiment("--only", "othr", status=1).stderr
+    assert "--budget long: not in the grid" in experiment("--budget", "long", status=1).stderr
+
+
+def test_only_some_training_sets_and_budgets(experiment: Run, inline: list[str], place: Path) -> None:
+    text = (place / "grid.yaml").read_text()
+    text = text.replace("data: train}", "data: train}, {name: more, data: more, optional: true}")
+    text = text.replace("minutes: 0.01}", "minutes: 0.01}, {name: long, macs: 1e9}")
+    (place / "grid.yaml").write_text(text)
+    assert "| csc | not run |" in experiment("--training", "six", "--budget", "short").stdout
+    assert len(cells(place)) == 1
+    # The training set that is not there is optional: no failure.
+    experiment()
+    assert len(cells(place)) == 2 and sum("/long/" in line for line in inline) > 0
+    steps = [json.loads(path.read_text()) for path in sorted((place / "exp/models").rglob("steps.json"))]
+    info = json.loads(next((place / "exp/models/csc/six/long").rglob("info.json")).read_text())
+    # Forward once and backward twice through 4 mixtures of 0.5 s.
+    assert steps[0]["steps"] == int(1e9 / (3 * 4 * 0.5 * info["macs_per_second"]))
 
 
 def test_a_system_begins_from_parts_of_others(experiment: Run, inline: list[str], place: Path) -> None:
