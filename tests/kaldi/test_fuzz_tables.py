@@ -23,7 +23,7 @@ from csc_cli.kaldi.lines import HashedLines, LineFile, SortedLines
 from csc_cli.kaldi.objects import ObjectReader, ObjectWriter
 from csc_cli.kaldi.specifiers import Rspecifier, Wspecifier, split_range
 from csc_cli.kaldi.tables import read_arrays
-from csc_cli.kaldi.values import read_int, read_int_vector
+from csc_cli.kaldi.values import read_int, read_int_vector, read_numbers
 
 
 def arrays(text: bool = False, method: int = 0, axes: int = 2, dtype: str = "f4") -> bytes:
@@ -111,6 +111,8 @@ READERS: dict[str, tuple[bytes, Callable[[bytes], None]]] = {
     "whole numbers in text": (b"a 1\nb -20\n", read_values(read_int)),
     "lists": (b"a \0B\4\2\0\0\0\4\1\0\0\0\4\2\0\0\0b \0B\4\0\0\0\0", read_values(read_int_vector)),
     "lists in text": (b"a 1 2 3\nb \nc 4\n", read_values(read_int_vector)),
+    "decisions": (arrays(axes=1) + b"e \0B\4\1\0\0\0\4\1\0\0\0", read_values(read_numbers)),
+    "decisions in text": (b"a  [ 1 0 ]\nb 1 0\n", read_values(read_numbers)),
     "object": (plda(True), read_plda),
     "object in text": (plda(False), read_plda),
     "scp": (SCP, parse_scp),
@@ -134,7 +136,7 @@ def test_what_is_whole_is_read(name: str) -> None:
     assert outcome(name, READERS[name][0]) == "read"
 
 
-KEYS = (b"a \0B", b"b \0B", b"bb \0B", b"ccc \0B", b"d \0B")
+KEYS = (b"a \0B", b"b \0B", b"bb \0B", b"ccc \0B", b"d \0B", b"e \0B")
 BINARY = [name for name in READERS if b"\0B" in READERS[name][0]]
 
 

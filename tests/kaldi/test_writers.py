@@ -155,6 +155,35 @@ def test_a_kill_at_any_moment_leaves_the_old_table_or_none_or_the_new(tmp_path: 
     assert run.returncode == 0 and {(False, True), (True, False), (True, True)} <= seen
 
 
+LIMITED = """
+import resource, signal, sys
+import numpy as np
+from csc_cli.errors import DataError
+from csc_cli.kaldi.tables import VectorWriter
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    with VectorWriter(sys.argv[1]) as writer:
+        for index in range(1000):
+            writer.write(f"new{index}", np.ones(100))
+except DataError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize("form", ["ark,scp", "ark,scp,t"])
+def test_a_disk_that_becomes_full_leaves_what_was_there(tmp_path: Path, form: str) -> None:
+    wspecifier = f"{form}:{tmp_path}/a.ark,{tmp_path}/a.scp"
+    with VectorWriter(wspecifier) as writer:
+        writer.write("old", np.ones(2))
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    command = [sys.executable, "-c", LIMITED, wspecifier]
+    run = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert run.returncode == 1 and f"{tmp_path}/a.ark: cannot be written: File too large" in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
