@@ -32,7 +32,7 @@ class MixtureBatch(NamedTuple):
     sources: Tensor  # (B M, C, T), zeros where a stream should be silent
     lengths: Tensor  # (B M,) samples
     labels: Tensor  # (B M, C) row of the inventory, -1 at silent streams
-    ids: tuple[str, ...]
+    ids: tuple[str, ...]  # the utterances of each mixture, a + between them
 
     def to(self, device: torch.device) -> MixtureBatch:
         mixture, sources, lengths, labels = (tensor.to(device, non_blocking=True) for tensor in self[:4])
@@ -242,5 +242,5 @@ def render_batch(
         sources[place, : len(plan.sources), : plan.length] = rendered.sources
         rows[place, : len(plan.sources)] = labels[place]
     lengths = torch.tensor([plan.length for plan in plans])
-    ids = tuple(plan.id for plan in plans)
+    ids = tuple("+".join(source.utterance for source in plan.sources) or plan.id for plan in plans)
     return MixtureBatch(torch.from_numpy(mixture), torch.from_numpy(sources), lengths, torch.from_numpy(rows), ids)

@@ -130,11 +130,15 @@ class OptimiserConfig:
     weight_decay: float = 0.01
     clip: float = 5.0  # norm of the gradient
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the hardware has it
+    ema: float = 0.0  # decay of the moving average of the weights that is measured and kept; 0: none
+    skipped: int = 3  # steps whose loss is not finite that are passed over; one more ends the training
     frozen: tuple[str, ...] = ()  # parts of the model that stay as they are: encoder, encoder.trunk, ...
 
     def __post_init__(self) -> None:
         if self.steps < 0 or self.warmup < 0 or self.learning_rate <= 0 or self.clip <= 0:
             raise ConfigError("steps and warmup must be at least 0, learning_rate and clip positive")
+        if not 0 <= self.ema < 1 or self.skipped < 0:
+            raise ConfigError("ema must lie in [0, 1), skipped be at least 0")
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,16 @@ from csc_cli.progress import note, track
 from csc_cli.training import checkpoint, distributed
 from csc_cli.training.batches import Carried, Corpus, MixtureBatch, RoundRobin, held_out_batches, make_corpus
 from csc_cli.training.config import TrainConfig, completed
+from csc_cli.training.ema import MovingAverage
 from csc_cli.training.history import History
 from csc_cli.training.initial import Initial, freeze, make_learner, take_weights
+from csc_cli.training.memory import explain, is_full
 from csc_cli.training.objective import Learner
+from csc_cli.training.pace import Pace
 from csc_cli.training.schedule import learning_rate, scheduled
 from csc_cli.training.streams import permutation_nats
 
-GRACE = (signal.SIGTERM, signal.SIGINT)
+GRACE = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # USR1: Slurm, --signal=USR1@SECONDS before its limit
 
 
 class Interrupted(CscError):
@@ -93,15 +96,17 @@ class Trainer:
         dtype = choose_precision(config.optimiser.precision, self.device)
         self.autocast = torch.autocast(self.device.type, dtype=dtype, enabled=dtype != torch.float32)
         self.precision = str(dtype).removeprefix("torch.")
-        self.step, self.seconds, self.stopping = 0, 0.0, False
+        self.average = MovingAverage(self.learner.model, config.optimiser.ema)
+        self.step, self.seconds, self.skipped, self.stopping = 0, 0.0, 0, ""
+        self.pace = Pace(config, distributed.world())
         self.sums: dict[str, float] = {}  # of the figures since the last line of train.jsonl
 
     def run(self, on_checkpoint: Callable[[Path], None] = lambda directory: None) -> str:
         """Train from the last checkpoint to the last step; returns a line about what was done.
 
         Raises:
-            Interrupted: SIGTERM or Ctrl-C came; the checkpoint says where to go on.
-            CscError: a loss is not finite; a checkpoint does not fit.
+            Interrupted: SIGTERM, SIGUSR1 or Ctrl-C came; the checkpoint says where to go on.
+            CscError: too many losses are not finite; memory is full; a checkpoint does not fit.
         """
         self.restore()
         steps = self.config.optimiser.steps
@@ -109,7 +114,7 @@ class Trainer:
         before = {number: signal.signal(number, self._stop) for number in GRACE}
         history = History(self.directory, self.step) if distributed.rank() == 0 else None
         try:
-            for _ in track(self.steps(history, on_checkpoint), "training", total=steps - first):
+            for _ in track(self.steps(history, on_checkpoint), "training", steps - first, self.pace.words):
                 pass
             self.save(on_checkpoint)
         finally:
@@ -126,10 +131,12 @@ class Trainer:
         mark = time.monotonic()
         while self.step < self.config.optimiser.steps:
             for batch in self.load():
-                figures = self.update(batch)
+                figures = self.update_or_explain(batch)
                 self.step += 1
+                self.pace.done()
                 for key, value in figures.items():
                     self.sums[key] = self.sums.get(key, 0.0) + value
+                self.sums["steps"] = self.sums.get("steps", 0.0) + bool(figures)
                 if self.step % tracking.log_every == 0 or self.step == self.config.optimiser.steps:
                     now = time.monotonic()
                     self.seconds, mark = self.seconds + now - mark, now
@@ -139,18 +146,19 @@ class Trainer:
                 yield self.step
                 changed = False
                 if self.step % tracking.held_out_every == 0 or self.step == self.config.optimiser.steps:
-                    measured = self.held_out()
+                    with self.average.applied():
+                        measured = self.held_out()
                     if history and measured:
                         history.add({"step": self.step, **measured})
                     mark = time.monotonic()
                     changed = self.part(measured.get("held_out_si_snri"))
                 # Last, so that a checkpoint knows all that was decided at its step.
-                stopping = distributed.any_rank(self.stopping)
+                stopping = distributed.any_rank(bool(self.stopping))
                 if stopping or self.step % tracking.checkpoint_every == 0:
                     self.save(on_checkpoint)
                 if stopping and self.step < self.config.optimiser.steps:
                     where = f"step {self.step} of {self.config.optimiser.steps}"
-                    raise Interrupted(f"stopped at {where}; the same command goes on from there")
+                    raise Interrupted(f"stopped at {where}{self.stopping}; the same command goes on from there")
                 if changed:
                     break  # the loader must draw by the new rule from the next step on
 
@@ -164,10 +172,19 @@ class Trainer:
             Carried(self.batches), batch_size=None, sampler=range(self.step, end), num_workers=self.workers,
             prefetch_factor=2 if self.workers else None, pin_memory=self.device.type == "cuda",
         )  # fmt: skip
-        for batch in loader:
+        for batch in self.pace.waits(loader):
             if isinstance(batch, CscError):
                 raise batch
             yield batch
+
+    def update_or_explain(self, batch: MixtureBatch) -> dict[str, float]:
+        """`update`; where memory is full, what to lower."""
+        try:
+            return self.update(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_full(error):
+                raise
+            raise explain(error, self.config, self.device) from error
 
     def update(self, batch: MixtureBatch) -> dict[str, float]:
         """One optimiser step; returns its figures, summed over ranks."""
@@ -186,21 +203,34 @@ class Trainer:
         values = distributed.total(figures).tolist()
         if not math.isfinite(values[0]) or not torch.isfinite(norm):
             self.optimiser.zero_grad()
-            raise DataError(
-                f"step {self.step}: the loss is {values[0]} and the gradient's norm {float(norm)}, from the mixtures "
-                f"{some(batch.ids)}; the last checkpoint is whole: lower optimiser.learning_rate"
-            )
+            self.skip(batch, f"the loss is {values[0]} and the gradient's norm {float(norm)}")
+            return {}
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(config, self.step)
         self.optimiser.step()
         self.optimiser.zero_grad()
         self.learner.update_inventory()
+        self.average.update()
         return {"loss": values[0], **dict(zip(losses.figures, values[1:], strict=True)), "gradient_norm": float(norm)}
+
+    def skip(self, batch: MixtureBatch, what: str) -> None:
+        """Pass over a step, as often as the settings allow.
+
+        Raises:
+            DataError: once too often.
+        """
+        self.skipped += 1
+        allowed = self.config.optimiser.skipped
+        message = f"step {self.step}: {what}, from the mixtures {some(batch.ids)}"
+        if self.skipped > allowed:
+            raise DataError(f"{message}; it was step {self.skipped} of the kind, the last checkpoint is whole: lower "
+                            "optimiser.learning_rate")  # fmt: skip
+        note(f"{message}; passed over ({self.skipped} of {allowed})")
 
     def summary(self, sums: dict[str, float]) -> dict[str, float | int | bool]:
         """A line of train.jsonl: means over the steps since the last one."""
-        count = (self.step - 1) % self.config.tracking.log_every + 1
-        means = {key: round(value / count, 5) for key, value in sums.items()}
+        count = max(1.0, sums["steps"])  # those passed over have no figures
+        means = {key: round(value / count, 5) for key, value in sums.items() if key != "steps"}
         return {
             "step": self.step, "seconds": round(self.seconds, 1), **means, "ceiling": round(self.ceiling(), 5),
             **self.learner.scalars(), "parted": self.batches.parted,
@@ -265,10 +295,12 @@ class Trainer:
             state = {
                 "learner": self.learner.state_dict(), "optimiser": self.optimiser.state_dict(),
                 "parted": self.batches.parted, "seconds": self.seconds, "sums": self.sums,
+                "skipped": self.skipped, "average": self.average.state(),
                 "settings": self.settings, "identity": self.identity,
             }  # fmt: skip
             checkpoint.save(self.directory / "checkpoints", self.step, state, self.config.tracking.kept)
-            save_model(self.learner.model, self.directory, configs.dumps(self.config))
+            with self.average.applied():
+                save_model(self.learner.model, self.directory, configs.dumps(self.config))
             on_checkpoint(self.directory)
         distributed.wait()
 
@@ -287,11 +319,13 @@ class Trainer:
             reason = str(error).splitlines()[-1].strip()
             raise DataError(f"{where}: does not fit the model ({reason}); use another EXP directory") from error
         self.step, self.seconds, self.sums = state["step"], state["seconds"], state.get("sums", {})
-        self.batches.parted = state["parted"]
+        self.batches.parted, self.skipped = state["parted"], state.get("skipped", 0)
+        if "average" in state:
+            self.average.load(state["average"])
         note(f"going on from step {self.step}")
 
     def _stop(self, number: int, _frame: Any) -> None:
-        self.stopping = True
+        self.stopping = f" ({signal.Signals(number).name})"
 
 
 def train_model(
