@@ -11,8 +11,10 @@ from csc_cli.files import atomic_path
 PANELS = (
     ("separation", "SI-SNR improvement (dB)", ("si_snri", "held_out_si_snri")),
     ("information", "bound on I(z; K) (nats)", ("bound", "held_out_bound", "ceiling")),
-    ("losses", "nats", ("inventory", "segment", "batch")),
+    ("losses", "nats", ("inventory", "segment", "batch", "speaker")),
     ("optimiser", "gradient norm", ("gradient_norm",)),
+    ("verification", "EER of --dev (%)", ("dev_eer_clean", "dev_eer_mixed")),
+    ("silence", "empty stream (dB of the recording)", ("held_out_silent_db",)),
 )
 
 
@@ -24,8 +26,12 @@ def plot_curves(directory: Path) -> None:
         return
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    for axes, (title, unit, keys) in zip(figure.subplots(2, 2).flat, PANELS, strict=True):
+    panels = [panel for panel in PANELS if any(key in row for row in rows for key in panel[2])]
+    figure = Figure(figsize=(11, 3.5 * -(-len(panels) // 2)), layout="constrained")
+    places = figure.subplots(-(-len(panels) // 2), 2, squeeze=False).flat
+    for axes in list(places)[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (title, unit, keys) in zip(places, panels, strict=False):
         for key in keys:
             _line(axes, rows, key)
         parted = next((row["step"] for row in rows if row.get("parted")), None)
@@ -41,5 +47,5 @@ def plot_curves(directory: Path) -> None:
 def _line(axes: Any, rows: list[dict[str, Any]], key: str) -> None:
     points = [(row["step"], row[key]) for row in rows if key in row]
     if points:
-        style = {"marker": "o", "markersize": 3} if key.startswith("held_out") else {"alpha": 0.8}
+        style = {"marker": "o", "markersize": 3} if key.startswith(("held_out", "dev")) else {"alpha": 0.8}
         axes.plot(*zip(*points, strict=True), label=key.replace("_", " "), **style)

@@ -147,10 +147,15 @@ class TrackingConfig:
     held_out_every: int = 200
     checkpoint_every: int = 200
     kept: int = 2  # checkpoints; more are for `csc average`
+    # Training ends when `stop_on` has not become better for so many measurements; the best model stands in EXP/best.
+    patience: int | None = None
+    stop_on: Literal["bound", "si_snri", "eer_clean", "eer_mixed"] = "bound"  # EERs need `csc train --dev`
 
     def __post_init__(self) -> None:
         if min(self.log_every, self.held_out_every, self.checkpoint_every, self.kept) < 1:
             raise ConfigError("log_every, held_out_every, checkpoint_every and kept must be at least 1")
+        if self.patience is not None and self.patience < 1:
+            raise ConfigError(f"patience={self.patience}: must be at least 1 measurement, or null for no early end")
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,10 @@ from csc_cli.training.initial import Initial, freeze, make_learner, take_weights
 from csc_cli.training.memory import explain, is_full
 from csc_cli.training.objective import Learner
 from csc_cli.training.pace import Pace
+from csc_cli.training.patience import Patience
 from csc_cli.training.schedule import learning_rate, scheduled
 from csc_cli.training.streams import permutation_nats
+from csc_cli.training.verification import Verification
 
 GRACE = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)  # USR1: Slurm, --signal=USR1@SECONDS before its limit
 
@@ -71,7 +73,7 @@ class Trainer:
     """Trains the model that `config` describes on `data`, in the model directory `directory`."""
 
     def __init__(self, config: TrainConfig, data: DataDir, directory: Path, device: torch.device, workers: int = 0,
-                 initial: Sequence[Initial] = ()):  # fmt: skip
+                 initial: Sequence[Initial] = (), dev: DataDir | None = None):  # fmt: skip
         self.config, self.directory, self.workers = config, directory, workers
         self.device = distributed.start(device)
         self.corpus: Corpus = make_corpus(data, config)
@@ -99,6 +101,8 @@ class Trainer:
         self.average = MovingAverage(self.learner.model, config.optimiser.ema)
         self.step, self.seconds, self.skipped, self.stopping = 0, 0.0, 0, ""
         self.pace = Pace(config, distributed.world())
+        self.verification = Verification(dev, config) if dev and distributed.rank() == 0 else None
+        self.patience = Patience(config.tracking)
         self.sums: dict[str, float] = {}  # of the figures since the last line of train.jsonl
 
     def run(self, on_checkpoint: Callable[[Path], None] = lambda directory: None) -> str:
@@ -148,6 +152,8 @@ class Trainer:
                 if self.step % tracking.held_out_every == 0 or self.step == self.config.optimiser.steps:
                     with self.average.applied():
                         measured = self.held_out()
+                        if distributed.rank() == 0 and self.patience.look(self.step, measured):
+                            save_model(self.learner.model, self.directory / "best", configs.dumps(self.config))
                     if history and measured:
                         history.add({"step": self.step, **measured})
                     mark = time.monotonic()
@@ -159,6 +165,13 @@ class Trainer:
                 if stopping and self.step < self.config.optimiser.steps:
                     where = f"step {self.step} of {self.config.optimiser.steps}"
                     raise Interrupted(f"stopped at {where}{self.stopping}; the same command goes on from there")
+                if distributed.any_rank(self.patience.is_over):
+                    self.save(on_checkpoint)
+                    note(
+                        f"step {self.step}: {self.patience.key} was best at step {self.patience.best_step}, and not "
+                        f"better in {self.patience.since} measurements: {self.directory}/best is that model"
+                    )
+                    return
                 if changed:
                     break  # the loader must draw by the new rule from the next step on
 
@@ -262,7 +275,8 @@ class Trainer:
             if streams > 1 and (self.config.objective.separation == "none" or not self.config.model.separates):
                 ceiling -= permutation_nats(streams)  # the permutation is chosen by the labels
             figures["held_out_bound"] = round(ceiling - loss / rows, 5)
-        return {**figures, **self.held_out_silent(size)}
+        verified = self.verification.measure(self.learner.model, self.autocast) if self.verification else {}
+        return {**figures, **self.held_out_silent(size), **verified}
 
     def held_out_silent(self, size: int) -> dict[str, float]:
         """The median energy of the empty streams of one-talker mixtures, dB relative to the mixture."""
@@ -296,6 +310,7 @@ class Trainer:
                 "learner": self.learner.state_dict(), "optimiser": self.optimiser.state_dict(),
                 "parted": self.batches.parted, "seconds": self.seconds, "sums": self.sums,
                 "skipped": self.skipped, "average": self.average.state(),
+                "patience": self.patience.state(),
                 "settings": self.settings, "identity": self.identity,
             }  # fmt: skip
             checkpoint.save(self.directory / "checkpoints", self.step, state, self.config.tracking.kept)
@@ -322,10 +337,26 @@ class Trainer:
         self.batches.parted, self.skipped = state["parted"], state.get("skipped", 0)
         if "average" in state:
             self.average.load(state["average"])
+        if "patience" in state:
+            self.patience.load(state["patience"])
         note(f"going on from step {self.step}")
 
     def _stop(self, number: int, _frame: Any) -> None:
         self.stopping = f" ({signal.Signals(number).name})"
+
+
+def other_speakers(dev: DataDir, data: DataDir) -> DataDir:
+    """The development data, whose speakers are not trained on.
+
+    Raises:
+        DataError: some are.
+    """
+    common = sorted(dev.spk2utt.keys() & data.spk2utt.keys())
+    if common:
+        raise DataError(
+            f"--dev {dev.path}: speakers {some(common)} are trained on, too; take them out of one of the two"
+        )
+    return dev
 
 
 def train_model(
@@ -337,12 +368,14 @@ def train_model(
     nj: int = 1,
     workers: int = 0,
     initial: Sequence[Initial] = (),
+    dev_dir: Path | None = None,
     on_checkpoint: Callable[[Path], None] = lambda directory: None,
 ) -> str:
     """Train as the config file says, on `nj` local processes; the entry of `csc train`.
 
     Args:
         initial: models, or parts of them, whose weights it begins from.
+        dev_dir: a data directory of other speakers, whose EER is measured as training goes on.
 
     Returns:
         A line about what was done.
@@ -353,10 +386,11 @@ def train_model(
     config = configs.load(TrainConfig, conf, overrides)
     config = replace(config, initial=tuple(model.digest(config.model.sample_rate) for model in initial))
     data, chosen = DataDir.load(data_dir), pick_device(device)
+    dev = other_speakers(DataDir.load(dev_dir), data) if dev_dir else None
     keep_memory()
     others = distributed.launch(nj)
     try:
-        return Trainer(config, data, directory, chosen, workers, initial).run(on_checkpoint)
+        return Trainer(config, data, directory, chosen, workers, initial, dev).run(on_checkpoint)
     except RuntimeError as error:
         if distributed.world() > 1 and any(other.poll() for other in others):
             raise CscError("another process of this training ended early; its message stands above") from error
