@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csc_cli.backend.files import load_mean
+from csc_cli.backend.files import load_mean, mean_of
 from csc_cli.backend.model_files import read_matrix, write_array_file
+from csc_cli.backend.settings import ChainSettings
 from csc_cli.backend.transforms import Affine, Centre, LengthNorm, Transform
 from csc_cli.errors import ConfigError, DataError
 
@@ -73,6 +74,24 @@ class Chain:
         if not parts:
             raise DataError(f"{folder}: has neither mean.vec nor transform.mat; is it the right folder?")
         return cls([*parts, LengthNorm()])
+
+
+def chain_of(settings: ChainSettings) -> Chain:
+    """What `settings` ask to be done to vectors.
+
+    Raises:
+        DataError: a file is damaged, or holds something else.
+    """
+    parts: list[Transform] = []
+    if settings.mean is not None:
+        parts.append(Centre.at(load_mean(settings.mean)))
+    if settings.center_on is not None:
+        parts.append(Centre.at(mean_of(settings.center_on)))
+    if settings.transform is not None:
+        parts.append(Affine.of(read_matrix(settings.transform)))
+    if settings.length_norm:
+        parts.append(LengthNorm())
+    return Chain(parts)
 
 
 def _check_order(parts: Sequence[Transform]) -> None:

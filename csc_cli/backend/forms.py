@@ -10,8 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from csc_cli.backend import kernels
-
 Floats = NDArray[np.floating]
 Index = NDArray[np.integer]
 
@@ -45,6 +43,8 @@ class PairForm:
 
     def of_pairs(self, enroll: Index, test: Index) -> NDArray[np.float64]:
         """The scores of pairs of rows (N,), (N,)."""
+        from csc_cli.backend import kernels  # loads numba: not for training
+
         scores = np.empty(len(enroll))
         if len(self.curvature):
             kernels.quadratic(self.left, self.right, self.constant, self.curvature, self.group, enroll, test, scores)

@@ -1,6 +1,6 @@
-"""What is compiled of scoring: a score for each pair, the best of a cohort, sums by speaker.
+"""What is compiled of scoring: a score for each pair, the best of a cohort.
 
-Legend: N pairs, E enrollments, V test vectors, D dimensions, G groups, R rows, C columns, K speakers.
+Legend: N pairs, E enrollments, V test vectors, D dimensions, G groups, R rows, C columns.
 """
 
 from __future__ import annotations
@@ -71,16 +71,6 @@ def best_statistics(scores, n, means, deviations):  # type: ignore[no-untyped-de
         for value in best:
             spread += (value - mean) ** 2
         means[row], deviations[row] = mean, np.sqrt(spread / n)
-
-
-@compiled
-def add_by_speaker(vectors, speakers, sums, counts):  # type: ignore[no-untyped-def]
-    """Add each of the vectors (N, D) to its speaker's sum (K, D), and count it (K,)."""
-    for i in range(len(vectors)):
-        k = np.uint64(speakers[i])
-        counts[k] += 1
-        for d in range(vectors.shape[1]):
-            sums[k, d] += vectors[i, d]
 
 
 @compiled

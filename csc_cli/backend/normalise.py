@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from csc_cli.backend import kernels
 from csc_cli.backend.forms import PairForm
 from csc_cli.errors import ConfigError, DataError, some
 from csc_cli.parallel import threaded_map
@@ -113,6 +112,8 @@ def _line(
 def _statistics(scores: NDArray[np.floating], top: int | None) -> tuple[Floats, Floats]:
     if top is None or top == scores.shape[1]:
         return scores.mean(axis=1, dtype=np.float64), scores.std(axis=1, dtype=np.float64)
+    from csc_cli.backend import kernels
+
     means, deviations = np.empty(len(scores)), np.empty(len(scores))
     kernels.best_statistics(np.ascontiguousarray(scores), top, means, deviations)
     return means, deviations

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from csc_cli.backend import kernels
 from csc_cli.backend.backends import Backend, Cosine, PldaBackend
-from csc_cli.backend.chain import Chain
+from csc_cli.backend.chain import Chain, chain_of
 from csc_cli.backend.dense import write_all
 from csc_cli.backend.forms import PairForm
 from csc_cli.backend.model_files import read_plda
@@ -19,7 +19,7 @@ from csc_cli.backend.normalise import Normaliser, normaliser
 from csc_cli.backend.plda import LengthNorm
 from csc_cli.backend.scorer import Scorer
 from csc_cli.backend.settings import ScoreSettings
-from csc_cli.backend.sides import Side, chain_of, enroll_side, test_side
+from csc_cli.backend.sides import Side, enroll_side, test_side
 from csc_cli.backend.transforms import unit_length
 from csc_cli.errors import DataError
 from csc_cli.kaldi.specifiers import as_rspecifier, open_output

@@ -1,4 +1,4 @@
-"""The settings of `csc score`, and what they exclude."""
+"""The settings of the back-end's commands, and what they exclude."""
 
 from __future__ import annotations
 
@@ -14,15 +14,24 @@ EnrollBy = Literal["vectors", "scores", "attention"]
 
 
 @dataclass(frozen=True)
-class ScoreSettings:
-    """Names are rspecifiers, or paths of an scp or ark; tables of words are files, `-` or commands."""
+class ChainSettings:
+    """What is done to vectors first, in this order. Names are rspecifiers, or paths of an scp or ark."""
 
-    trials_format: Literal["kaldi", "voxceleb"] = "kaldi"
-    # What is done to the vectors of both sides and of the cohort, in this order.
     mean: str | None = None  # a vector subtracted
     center_on: str | None = None  # a table whose mean is subtracted
     transform: str | None = None  # Kaldi's matrix
     length_norm: bool = False  # to length sqrt(D)
+
+    def __post_init__(self) -> None:
+        if self.mean is not None and self.center_on is not None:
+            raise ConfigError("--mean and --center-on both name a mean; give one of them")
+
+
+@dataclass(frozen=True)
+class ScoreSettings(ChainSettings):
+    """Names as above; tables of words are files, `-` or commands. The cohort's vectors get the chain, too."""
+
+    trials_format: Literal["kaldi", "voxceleb"] = "kaldi"
     streams: str | Path | None = None  # test utterance -> its vectors
     pooling: Pool = "max"
     num_utts: str | None = None  # of how many utterances each enrollment is the mean (PLDA)
@@ -36,8 +45,7 @@ class ScoreSettings:
     nj: int = 1  # threads
 
     def __post_init__(self) -> None:
-        if self.mean is not None and self.center_on is not None:
-            raise ConfigError("--mean and --center-on both name a mean; give one of them")
+        super().__post_init__()
         if (self.norm is None) != (self.cohort is None):
             raise ConfigError("a normalisation needs a cohort, and a cohort a normalisation")
         if self.num_utts is not None and self.enroll_spk2utt is not None:

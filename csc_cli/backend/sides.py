@@ -14,15 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csc_cli.backend.chain import Chain
-from csc_cli.backend.files import absent, find_vectors, load_mean, mean_of
-from csc_cli.backend.model_files import read_matrix
+from csc_cli.backend.files import absent, find_vectors
 from csc_cli.backend.settings import ScoreSettings
 from csc_cli.backend.streams import rows_of
-from csc_cli.backend.transforms import Affine, Centre, LengthNorm, Transform
 from csc_cli.errors import DataError, some
 from csc_cli.kaldi.specifiers import as_rspecifier
 from csc_cli.kaldi.tables import read_ints, read_keyed, stack_vectors
-from csc_cli.kaldi.trials import Pairs
 
 Floats = NDArray[np.float64]
 Index = NDArray[np.integer]
@@ -46,24 +43,6 @@ class Side:
         sums = np.where(there[..., None], self.vectors[self.rows], 0).sum(axis=1)
         rows = np.where(counts > 0, np.arange(len(self.names)), -1)[:, None]
         return Side(self.names, self.names, sums / np.maximum(counts, 1)[:, None], rows, np.maximum(counts, 1))
-
-
-def chain_of(settings: ScoreSettings) -> Chain:
-    """What `settings` ask to be done to the vectors.
-
-    Raises:
-        DataError: a file is damaged, or holds something else.
-    """
-    parts: list[Transform] = []
-    if settings.mean is not None:
-        parts.append(Centre.at(load_mean(settings.mean)))
-    if settings.center_on is not None:
-        parts.append(Centre.at(mean_of(settings.center_on)))
-    if settings.transform is not None:
-        parts.append(Affine.of(read_matrix(settings.transform)))
-    if settings.length_norm:
-        parts.append(LengthNorm())
-    return Chain(parts)
 
 
 def enroll_side(name: str, units: Sequence[str] | None, chain: Chain, settings: ScoreSettings) -> tuple[Side, str]:
@@ -161,8 +140,3 @@ def _counts(name: str, units: Sequence[str], settings: ScoreSettings) -> Index:
     if low:
         raise DataError(f"{rspecifier}: fewer than one utterance for {some(low)}; write the table again")
     return np.array(values, np.int64)
-
-
-def joined(pairs: Pairs, enroll: Side, test: Side) -> NDArray[np.bool_]:
-    """Which of the pairs (N,) have vectors on both sides."""
-    return (enroll.rows[:, 0] >= 0)[pairs.enroll_index] & (test.rows[:, 0] >= 0)[pairs.test_index]

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from csc_cli.backend import kernels
 from csc_cli.errors import DataError
 
 Floats = NDArray[np.float64]
@@ -45,7 +44,10 @@ class SpeakerStatistics:
     def gather(
         cls, blocks: Iterable[tuple[NDArray[np.floating], NDArray[np.integer]]], speakers: int
     ) -> SpeakerStatistics:
-        """Of blocks of vectors (n, D) with the number of each one's speaker (n,), from 0 to `speakers` - 1."""
+        """Of blocks of vectors (n, D) with the number of each one's speaker (n,), from 0 to `speakers` - 1.
+
+        Numbers that do not come are left out.
+        """
         counts = np.zeros(speakers, np.int64)
         sums = products = centre = np.zeros(0)
         for x, index in blocks:
@@ -55,10 +57,12 @@ class SpeakerStatistics:
                 sums, products = np.zeros((speakers, x.shape[1])), np.zeros((x.shape[1], x.shape[1]))
             moved = x - centre
             products += moved.T @ moved
-            kernels.add_by_speaker(moved, index, sums, counts)
-        means = sums / counts[:, None]
+            add_by_group(moved, index, sums, counts)
+        if not centre.size:
+            return cls(counts[:0], np.zeros((0, 0)), np.zeros((0, 0)))
+        sums, counts = sums[counts > 0], counts[counts > 0]
         scatter = products - (sums.T / counts) @ sums
-        return cls(counts, means + centre, scatter)
+        return cls(counts, sums / counts[:, None] + centre, scatter)
 
     @property
     def total(self) -> int:
@@ -100,3 +104,11 @@ class SpeakerStatistics:
         """Sum over speakers of count times (mean - mean of all) (...)': (D, D)."""
         moved = self.means - self.mean
         return (moved.T * self.counts) @ moved
+
+
+def add_by_group(vectors: Floats, groups: NDArray[np.integer], sums: Floats, counts: NDArray[np.int64]) -> None:
+    """Add each of the vectors (n, D) to the sum (K, D) of its group (n,), and count it (K,)."""
+    order = np.argsort(groups, kind="stable")
+    present, starts, members = np.unique(groups[order], return_index=True, return_counts=True)
+    sums[present] += np.add.reduceat(vectors[order], starts, axis=0)
+    counts[present] += members

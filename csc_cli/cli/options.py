@@ -90,3 +90,27 @@ batch_seconds = click.option(
 def listed(name: str, **kwargs: Any) -> Any:
     """An option that names a file with a list of ids."""
     return click.option(name, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", **kwargs)
+
+
+skip_missing = click.option(
+    "--skip-missing", is_flag=True,
+    help="Leave out what has no vector, and say how much that is.  [default: an error]",
+)  # fmt: skip
+CHAIN = (
+    click.option("--mean", metavar="VECTOR", help="Subtract this vector (Kaldi's mean.vec) first."),
+    click.option("--center-on", metavar="TABLE", help="Subtract the mean of this table first."),
+    click.option("--transform", metavar="MATRIX", help="Then project (Kaldi's transform.mat)."),
+    click.option("--length-norm", is_flag=True, help="Then scale to length sqrt(dimension)."),
+)
+
+
+def chain(command: Any) -> Any:
+    """The options for what is done to vectors first."""
+    for option in reversed(CHAIN):
+        command = option(command)
+    return command
+
+
+def binary(default: bool = True, help: str = "Write Kaldi's binary form, or text.") -> Any:
+    """Kaldi's `--binary`."""
+    return click.option("--binary", type=bool, default=default, show_default=True, metavar="true|false", help=help)

@@ -25,10 +25,6 @@ def _norm(name: str, what: str) -> Callable[[Any], Any]:
 SETTINGS = (
     click.option("--trials-format", type=click.Choice(["kaldi", "voxceleb"]), default="kaldi", show_default=True,
                  help="Lines 'ENROLL TEST [target|nontarget]', or '1|0 ENROLL TEST'."),
-    click.option("--mean", metavar="VECTOR", help="Subtract this vector (Kaldi's mean.vec) from both sides first."),
-    click.option("--center-on", metavar="TABLE", help="Subtract the mean of this table from both sides first."),
-    click.option("--transform", metavar="MATRIX", help="Then project both sides (Kaldi's transform.mat)."),
-    click.option("--length-norm", is_flag=True, help="Then scale both sides to length sqrt(dimension)."),
     click.option("--streams", type=options.Source(), metavar="UTT2STREAMS",
                  help="Lines 'UTT UTT-s1 UTT-s2': the vectors of TEST that belong to a test utterance."),
     click.option("--pool", "pooling", type=click.Choice(["max", "log-mean"]), default="max", show_default=True,
@@ -45,8 +41,7 @@ SETTINGS = (
     _norm("as", "The same, from each side's highest scores only (AS-norm)."),
     click.option("--top-n", type=click.IntRange(min=2), default=300, show_default=True,
                  help="How many of them, for --as-norm."),
-    click.option("--skip-missing", is_flag=True,
-                 help="Leave out trials whose names have no vector, and say how many.  [default: an error]"),
+    options.skip_missing,
     click.option("--nj", type=click.IntRange(min=1), default=1, show_default=True, help="Threads."),
     options.quiet,
 )  # fmt: skip
@@ -55,7 +50,7 @@ SETTINGS = (
 def _settings(command: Any) -> Any:
     for option in reversed(SETTINGS):
         command = option(command)
-    return command
+    return options.chain(command)
 
 
 def _to_settings(values: dict[str, Any]) -> Any:
