@@ -10,6 +10,8 @@ import click.testing
 import numpy as np
 import pytest
 import soundfile
+
+from csc_cli import progress
 from hypothesis import settings
 
 # The first call of a compiled function takes seconds, wherever hypothesis happens to make it.
@@ -24,6 +26,12 @@ def shared() -> Path:
     if not root.is_dir():
         pytest.skip(f"no shared test data at {root} (set CSC_SHARED)")
     return root
+
+
+@pytest.fixture(autouse=True)
+def not_quiet() -> None:
+    """A `--quiet` of an earlier test is over: the switch is the process's own."""
+    progress.set_quiet(False)
 
 
 @pytest.fixture
