@@ -10,9 +10,9 @@ import click.testing
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import settings
 
 from csc_cli import progress
-from hypothesis import settings
 
 # The first call of a compiled function takes seconds, wherever hypothesis happens to make it.
 settings.register_profile("csc", deadline=None)

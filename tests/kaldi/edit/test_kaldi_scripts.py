@@ -19,7 +19,7 @@ from csc_cli.kaldi.edit.rename import Affixes, copy_data_dir
 from csc_cli.kaldi.edit.split import split_data_dir
 from csc_cli.kaldi.edit.subset import Choice, subset_data_dir
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.kaldi
 SEEDS = range(12)
 Kaldi = Callable[..., bool]
 
