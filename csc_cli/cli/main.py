@@ -27,6 +27,7 @@ COMMANDS = {
     "score": "csc_cli.cli.score:score",
     "evaluate": "csc_cli.cli.evaluate:evaluate",
     "experiment": "csc_cli.cli.experiment:experiment",
+    "plot": "csc_cli.cli.plot:plot",
     "info": "csc_cli.cli.info:info",
 }
 

@@ -28,7 +28,7 @@ def frame_energies(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     frame = max(1, round(FRAME_S * sample_rate))
     tail = -samples.shape[-1] % frame
     padded = np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, tail)])
-    return np.square(padded, dtype=np.float64).reshape(*samples.shape[:-1], -1, frame).sum(-1)
+    return np.square(padded, dtype=np.float64).reshape(*samples.shape[:-1], padded.shape[-1] // frame, frame).sum(-1)
 
 
 def activity(streams: np.ndarray, recording: np.ndarray, seconds: float) -> Activity:
@@ -40,9 +40,18 @@ def activity(streams: np.ndarray, recording: np.ndarray, seconds: float) -> Acti
     total = recording.sum()
     ratio = streams.sum(1) / total if total > 0 else np.zeros(len(streams))
     energy_db = 10 * np.log10(np.maximum(ratio, 10 ** (SILENT_DB / 10)))
-    threshold = np.quantile(recording, LOUD) * 10 ** (-RANGE_DB / 10)
-    heard = (streams > threshold).sum(1) * FRAME_S
-    return Activity(energy_db, np.minimum(heard, seconds))
+    time = (streams > _threshold(recording)).sum(1) * FRAME_S
+    return Activity(energy_db, np.minimum(time, seconds))
+
+
+def heard(energies: np.ndarray) -> np.ndarray:
+    """In which frames each signal is heard by itself: energies (..., N) of its frames -> (..., N) bool."""
+    return energies > _threshold(energies)[..., None]
+
+
+def _threshold(energies: np.ndarray) -> np.ndarray:
+    """RANGE_DB below the loud level of (..., N) frames: (...)."""
+    return np.quantile(energies, LOUD, axis=-1) * 10 ** (-RANGE_DB / 10)
 
 
 def active_streams(energy_db: np.ndarray, least_db: float) -> list[int]:

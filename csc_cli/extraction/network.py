@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from csc_cli.nn.model import SpeakerModel, load_model
+from csc_cli.nn.model import CscModel, SpeakerModel, load_model
 
 
 class Output(NamedTuple):
@@ -74,3 +74,12 @@ def read_out(model: SpeakerModel, segments: np.ndarray) -> np.ndarray:
         keys = torch.from_numpy(np.ascontiguousarray(segments)).to(device)
         mask = torch.ones(len(keys), dtype=torch.bool, device=device)
         return model.embed(keys.mean(0), keys, mask).cpu().numpy()
+
+
+def attend(model: CscModel, segments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As `read_out`, with the weight of each segment: vector (E,), weights (heads, S) that add up to 1."""
+    device = next(model.parameters()).device
+    with exact(device):
+        keys = torch.from_numpy(np.ascontiguousarray(segments)).to(device)
+        read = model.readout(keys.mean(0), keys, torch.ones(len(keys), dtype=torch.bool, device=device))
+        return read.vectors.cpu().numpy(), read.weights.cpu().numpy()

@@ -24,6 +24,11 @@ def chunk_count(frames: Tensor, size: int, hop: int) -> Tensor:
     return torch.div(frames + _lead(size, hop) + hop - 1, hop, rounding_mode="floor")
 
 
+def first_frames(count: int, size: int, hop: int) -> list[int]:
+    """The frame at which each of `count` chunks begins; below 0 where it begins with zeros."""
+    return [place * hop - _lead(size, hop) for place in range(count)]
+
+
 def split(x: Tensor, size: int, hop: int) -> Tensor:
     """(B, L, D) -> (B, S, K, D), zeros around.
 

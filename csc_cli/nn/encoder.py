@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from csc_cli.errors import ConfigError
-from csc_cli.nn.chunks import chunk_count, join, split
+from csc_cli.nn.chunks import chunk_count, first_frames, join, split
 from csc_cli.nn.filterbank import FilterbankConfig, make_filterbank
 from csc_cli.nn.galr import GalrBlock, GalrConfig
 
@@ -266,3 +266,14 @@ def segment_count(encoder: SeparativeEncoder, samples: Tensor) -> Tensor:
     """Segments S that recordings of `samples` (B,) samples give."""
     galr = encoder.config.galr
     return chunk_count(encoder.filterbank.frame_count(samples), galr.chunk, galr.chunk_hop)
+
+
+def segment_spans(config: EncoderConfig, count: int) -> list[tuple[int, int]]:
+    """(start, end) in samples of the frames that each of a recording's `count` segments holds.
+
+    The first and the last may reach beyond the recording, into zeros. What a segment knows comes from the whole
+    recording; these are the frames that it stands for.
+    """
+    bank, galr = config.filterbank, config.galr
+    starts = [frame * bank.hop - (bank.window - bank.hop) for frame in first_frames(count, galr.chunk, galr.chunk_hop)]
+    return [(start, start + (galr.chunk - 1) * bank.hop + bank.window) for start in starts]
