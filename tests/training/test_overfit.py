@@ -91,6 +91,27 @@ def test_rows_are_learned_by_heart_without_separation_and_when_attended(
 
 
 @pytest.mark.long
+def test_mixtures_of_one_to_three_talkers_are_separated_by_three_streams(
+    make_data_dir: Callable[..., Path], tmp_path: Path
+) -> None:
+    data = DataDir.load(make_data_dir("data", speakers=4, utterances=3, seconds=1.2))
+    settings = ("model.encoder.streams=3", "model.encoder.filterbank={kind: stft, window: 512, hop: 128}")
+    settings = (*settings, "batch={utterances: 6, conditions: 1, held_out: 0, one_talker: 0.3, more_talkers: [0.4]}")
+    settings = (*settings, "objective.silent_weight=0.5")
+    trainer = Trainer(configs.loads(TrainConfig, CONF, "conf", settings), data, tmp_path, torch.device("cpu"))
+    trainer.batches.parted = True
+    batch = trainer.batches[0]
+    talkers = (batch.labels >= 0).sum(1)
+    assert {1, 2, 3} == set(talkers.tolist()), "the seed must give mixtures of all kinds"
+    learner = learn(trainer, 400).eval()
+    with torch.no_grad():
+        gain, streams, loss, rows = learner.measure(batch, contextlib.nullcontext()).tolist()
+        silent = learner.measure_silent(batch, contextlib.nullcontext())[talkers < 3]
+    assert gain / streams > 10 and loss / rows < 0.3
+    assert float(silent.median()) < -20
+
+
+@pytest.mark.long
 def test_the_talker_of_a_mixture_with_one_is_left_whole_and_the_other_stream_falls_silent(
     make: Callable[..., Trainer],
 ) -> None:
