@@ -174,10 +174,11 @@ class Planner:
         resolved["optimiser"].pop("steps")
         resolved.pop("seed")
         of_budget = None if budget is None else [budget.minutes, budget.macs, system.share]
+        sets = [data_identity(folder) for folder in (data.data, self.grid.dev) if folder is not None]
         settings = [resolved, system.init, of_budget, place.seed, self.grid.processes, self.grid.threads]
         key = Key(
             config=keys.digest([settings, [training.key.config for training in initial]]),
-            plan=keys.digest([data_identity(data.data), [training.key.plan for training in initial]]),
+            plan=keys.digest([sets, [training.key.plan for training in initial]]),
             code=keys.digest([code_identity(keys.TRAINING), [training.key.code for training in initial]]),
         )
         here = replace(place, system=system.name, budget=place.budget if self.grid.trained(system) else None)

@@ -116,6 +116,7 @@ class Grid:
     seeds: tuple[int, ...] = (0,)
     condition: str = "2talkers_0dB"  # the best rival is the one of the least EER here
     clean: str = "clean"  # where differences, not ratios, are of interest
+    dev: str | None = None  # a data directory, whose EER is measured while training goes on: csc train --dev
     cohort: str | None = None  # a data directory, embedded by each system, for csc score's options
     choices: str | None = None  # the file that must be committed before --test
     test_log: str | None = None  # to which each scoring of a test set is appended

@@ -157,8 +157,8 @@ def minutes_left(work: Training) -> float | None:
         return 0.0
     if work.budget.minutes is None:
         return None
-    trained = training.seconds_trained(work.model / "train.jsonl") / 60
-    return max(0.0, work.budget.minutes * work.system.share - trained)
+    _, seconds = training.trained(work.model / "train.jsonl")
+    return max(0.0, work.budget.minutes * work.system.share - seconds / 60)
 
 
 def perform(tasks: Sequence[Task], grid: Grid, jobs: int, nj: int, device: str) -> Outcome:

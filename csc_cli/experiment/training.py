@@ -39,7 +39,8 @@ def train(training: Training, grid: Grid, commands: Commands, device: str = "aut
         write_json(folder / "key.json", dataclasses.asdict(training.key))
         command = command_of(training, grid, device)
         steps = fixed_steps(training, grid.probe, commands, command)
-        commands.csc(folder, *command, training.model, "--max-steps", steps)
+        dev = ["--dev", grid.dev] if grid.dev else []
+        commands.csc(folder, *command, *dev, training.model, "--max-steps", steps)
         commands.csc(folder, "info", "--json", "--no-memory", training.model, output=folder / "info.json")
         refuse_changed_code(keys.TRAINING, folder)
         write_json(folder / DONE, {"key": dataclasses.asdict(training.key), "sha256": proofs(folder, PROVED)})
@@ -96,22 +97,23 @@ def is_done(training: Training) -> bool:
 def cost(training: Training) -> dict[str, Any]:
     """Steps, minutes of optimiser steps and MACs of a training that is done."""
     facts = read_json(training.folder / "info.json")
-    steps = int(read_json(training.folder / "steps.json")["steps"])
+    steps, seconds = trained(training.model / "train.jsonl")
     macs = size.macs_of_step(facts)
-    seconds = seconds_trained(training.model / "train.jsonl")
     return {
         "system": training.place.system, "steps": steps, "minutes": round(seconds / 60, 3),
         "macs": macs * steps,
     }  # fmt: skip
 
 
-def seconds_trained(history: Path) -> float:
-    """Seconds of optimiser steps so far, by train.jsonl; 0 where there is none."""
-    seconds = 0.0
+def trained(history: Path) -> tuple[int, float]:
+    """Optimiser steps made so far, and their seconds, by train.jsonl; 0 where there is none."""
+    steps, seconds = 0, 0.0
     if history.is_file():
         for line in history.read_text(encoding="utf-8").splitlines():
             try:
-                seconds = json.loads(line).get("seconds", seconds)
+                row = json.loads(line)
             except ValueError:  # the last line of a run that is going on
                 break
-    return seconds
+            if "seconds" in row:
+                steps, seconds = row["step"], row["seconds"]
+    return steps, seconds

@@ -94,13 +94,14 @@ def _intervals(axes: Axes, x: list[float], points: Sequence[Point], name: str, i
 
 
 def plot_course(systems: Sequence[Course], target: Path) -> None:
-    """Over the minutes of training: the bound on I(z; K) as a share of its ceiling, and the held-out EER.
+    """Over the minutes of training: the bound on I(z; K) as a share of its ceiling, and the EER of other speakers.
 
-    The bound is dashed where it is of training data and solid where it is of held-out recordings; a history without
-    one of these figures has no such line. Nothing is drawn where no history has any.
+    The bound is dashed where it is of training data and solid where it is of held-out recordings, the EER (`csc train
+    --dev`) dashed for clean recordings and solid for mixed ones; a history without one of these figures has no such
+    line. Nothing is drawn where no history has any.
     """
     histories = [(system.name, read_history(system.history)) for system in systems]
-    keys = ("bound", "held_out_bound", "held_out_eer")
+    keys = ("bound", "held_out_bound", "dev_eer_clean", "dev_eer_mixed")
     if not any(key in row for _, rows in histories for row in rows for key in keys):
         return
     figure = _figure(9, 8)
@@ -110,11 +111,12 @@ def plot_course(systems: Sequence[Course], target: Path) -> None:
         for key, ceiling, dash in (("bound", "ceiling", "--"), ("held_out_bound", "held_out_ceiling", "-")):
             line = shares(rows, key, ceiling)
             upper.plot(*line, color=colour, linestyle=dash, label=name if key == "held_out_bound" else "_")
-        minutes, rates = timed(rows, "held_out_eer")
-        lower.plot(minutes, [100 * rate for rate in rates], color=colour, marker=".", label=name)
+        for key, dash in (("dev_eer_clean", "--"), ("dev_eer_mixed", "-")):
+            label = name if key == "dev_eer_mixed" else "_"
+            lower.plot(*timed(rows, key), color=colour, linestyle=dash, marker=".", label=label)
     upper.axhline(1, color="0.7", linewidth=0.8)
     upper.set(ylabel="bound on I(z; K), share of its ceiling", title="solid: held out; dashed: training data")
-    lower.set(xlabel="minutes of training", ylabel="EER of held-out recordings (%)")
+    lower.set(xlabel="minutes of training", ylabel="EER of other speakers (%)", title="solid: mixed; dashed: clean")
     for axes in (upper, lower):
         _legend(axes)
     _save(figure, target)

@@ -216,13 +216,15 @@ def test_only_some_systems(experiment: Run, inline: list[str], place: Path) -> N
     assert "--budget long: not in the grid" in experiment("--budget", "long", status=1).stderr
 
 
-def test_only_some_training_sets_and_budgets(experiment: Run, inline: list[str], place: Path) -> None:
+def test_only_some_training_sets_and_budgets(experiment: Run, inline: list[str], place: Path, csc: Run) -> None:
+    csc("data", "copy", "--spk-prefix", "x-", "--utt-prefix", "x-", "others", "strangers")
     text = (place / "grid.yaml").read_text()
     text = text.replace("data: train}", "data: train}, {name: more, data: more, optional: true}")
     text = text.replace("minutes: 0.01}", "minutes: 0.01}, {name: long, macs: 1e9}")
-    (place / "grid.yaml").write_text(text)
+    (place / "grid.yaml").write_text(text + "dev: strangers\n")
     assert "| csc | not run |" in experiment("--training", "six", "--budget", "short").stdout
-    assert len(cells(place)) == 1
+    assert len(cells(place)) == 1 and "--dev strangers" in inline[0]
+    assert "dev_eer_mixed" in next((place / "exp/models").rglob("train.jsonl")).read_text()
     # The training set that is not there is optional: no failure.
     experiment()
     assert len(cells(place)) == 2 and sum("/long/" in line for line in inline) > 0

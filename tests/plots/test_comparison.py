@@ -15,7 +15,7 @@ from csc_cli.plots.comparison import Course, Point, plot_course, plot_sir, share
 NAN = math.nan
 ROWS: list[dict[str, Any]] = [
     {"step": 10, "seconds": 60.0, "bound": 1.0, "ceiling": 4.0},
-    {"step": 15, "held_out_bound": 1.5, "held_out_ceiling": 3.0, "held_out_eer": 0.25},
+    {"step": 15, "held_out_bound": 1.5, "held_out_ceiling": 3.0, "dev_eer_mixed": 25.0},
     {"step": 20, "seconds": 180.0, "bound": 3.0, "ceiling": 4.0},
 ]
 
@@ -40,7 +40,7 @@ def test_shares_of_the_ceiling_over_minutes() -> None:
     assert shares(ROWS, "bound", "ceiling") == ([1.0, 3.0], [0.25, 0.75])
     # Step 15 lies between the two rows with a time: 2 minutes.
     assert shares(ROWS, "held_out_bound", "held_out_ceiling") == ([2.0], [0.5])
-    assert timed(ROWS, "held_out_eer") == ([2.0], [0.25])
+    assert timed(ROWS, "dev_eer_mixed") == ([2.0], [25.0])
     assert shares(ROWS, "held_out_bound", "no_such_ceiling") == ([], [])
 
 
