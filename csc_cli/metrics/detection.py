@@ -1,22 +1,42 @@
-"""Detection metrics on arrays of scores: ROC, equal error rates, minimum detection cost.
+"""Detection metrics on arrays of scores: ROC, equal error rates, detection costs.
 
 A trial is accepted when its score is at least the threshold. Trials of equal score are accepted or
 rejected together, so ties never depend on the order of a file.
 
-Legend: T targets, N nontargets, K points of a curve, B replicates.
+Legend: T targets, N nontargets, K points of a curve.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from bisect import bisect_left
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from csc_cli.errors import DataError
+from csc_cli.metrics.cost import OperatingPoint
+from csc_cli.metrics.hull import Floats, Hull, hull_of_scores
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Side = Literal["left", "right"]
+
+
+class Split(NamedTuple):
+    """Scores by kind, ascending."""
+
+    targets: Floats  # (T,)
+    nontargets: Floats  # (N,)
+
+    @property
+    def hull(self) -> Hull:
+        """The convex hull of their ROC curve."""
+        return hull_of_scores(*self)
+
+    def rates(self, threshold: float) -> tuple[float, float]:
+        """Miss rate and false-alarm rate at a threshold."""
+        missed, rejected = (int(np.searchsorted(scores, threshold, "left")) for scores in self)
+        return missed / self.targets.size, (self.nontargets.size - rejected) / self.nontargets.size
 
 
 class Roc(NamedTuple):
@@ -34,14 +54,14 @@ class Eer(NamedTuple):
     threshold: float
 
 
-def split(scores: ArrayLike, target: ArrayLike) -> tuple[Floats, Floats]:
+def split(scores: ArrayLike, target: ArrayLike) -> Split:
     """The ascending scores of the targets and of the nontargets.
 
     Raises:
         DataError: shapes differ, a score is NaN or infinite, or one of the two kinds is absent.
     """
     scores, target = check(scores, target)
-    return np.sort(scores[target]), np.sort(scores[~target])
+    return Split(np.sort(scores[target]), np.sort(scores[~target]))
 
 
 def check(scores: ArrayLike, target: ArrayLike) -> tuple[Floats, Bools]:
@@ -69,10 +89,6 @@ def roc(scores: ArrayLike, target: ArrayLike) -> Roc:
     [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
     """
     targets, nontargets = split(scores, target)
-    return _corners(targets, nontargets)
-
-
-def _corners(targets: Floats, nontargets: Floats) -> Roc:
     edges = np.unique(targets)
     sides = [(np.searchsorted(x, edges, "left"), np.searchsorted(x, edges, "right")) for x in (targets, nontargets)]
     missed, rejected = (np.stack(pair, axis=1).ravel() for pair in sides)  # (2 * edges,)
@@ -88,54 +104,25 @@ def eer(scores: ArrayLike, target: ArrayLike) -> Eer:
 
     Its threshold is the midpoint of the scores between which the hull crosses the diagonal.
     """
-    curve = roc(scores, target)
-    rates, left, right = hull_crossing(curve.miss[:, None], curve.false_alarm[:, None])
-    return Eer(float(rates[0]), float((curve.thresholds[left[0]] + curve.thresholds[right[0]]) / 2))
+    return hull_eer(split(scores, target).hull)
 
 
-def hull_eer(miss: Floats, false_alarm: Floats) -> Floats:
-    """Where the convex hull of each ROC crosses miss = false alarm.
+def hull_eer(hull: Hull) -> Eer:
+    """Where the convex hull of a ROC crosses miss = false alarm.
 
     The hull is what the best decision rules reach, randomised ones included; its equal error rate is
     also the largest over all priors of the minimum Bayes error rate (N. Brummer, "Measuring, refining
     and calibrating speaker and language information extracted from speech", PhD thesis, 2010).
-
-    Args:
-        miss, false_alarm: (K, B), a column a curve, rising and falling along K, from (0, 1) to (1, 0).
-
-    Returns:
-        (B,) rates.
     """
-    return hull_crossing(miss, false_alarm)[0]
-
-
-def hull_crossing(miss: Floats, false_alarm: Floats) -> tuple[Floats, NDArray[np.intp], NDArray[np.intp]]:
-    """As `hull_eer`, with the indices of the two hull corners beside the crossing: (B,), (B,), (B,).
-
-    The hull's edge is found without the hull: from a chord across the diagonal, go to the point
-    farthest below it, which replaces the chord's end on its side, until none lies below.
-    """
-    points, curves = miss.shape
-    column = np.arange(curves)
-    left, right = np.zeros(curves, np.intp), np.full(curves, points - 1)
-    rate = np.zeros(curves)
-    active = column
-    while active.size:
-        low, high = left[active].min(), right[active].max() + 1
-        m, f = miss[low:high, active], false_alarm[low:high, active]
-        here = np.arange(active.size)
-        a, b = left[active] - low, right[active] - low
-        fall, rise = f[a, here] - f[b, here], m[b, here] - m[a, here]
-        cost = fall * m + rise * f
-        best = cost.argmin(axis=0)
-        level = cost[a, here]
-        rate[active] = level / (fall + rise)
-        below = cost[best, here] < level * (1 - 1e-12)
-        on_left = m[best, here] <= f[best, here]
-        left[active[below & on_left]] = best[below & on_left] + low
-        right[active[below & ~on_left]] = best[below & ~on_left] + low
-        active = active[below]
-    return rate, left, right
+    miss, false_alarm = hull.miss, hull.false_alarm
+    gap = miss - false_alarm  # from -1 to 1, rising
+    after = int(np.searchsorted(gap, 0.0, "left"))
+    before = after - 1
+    share = -gap[before] / (gap[after] - gap[before])
+    rate = miss[before] + share * (miss[after] - miss[before])
+    # Of the last edge only the beginning is known by a score.
+    ends = hull.first[[before, min(after, len(hull.first) - 1)]]
+    return Eer(float(rate), float(ends[0] + (ends[1] - ends[0]) / 2))
 
 
 def eer_linear(scores: ArrayLike, target: ArrayLike) -> Eer:
@@ -143,13 +130,29 @@ def eer_linear(scores: ArrayLike, target: ArrayLike) -> Eer:
 
     This is what `brentq` on an interpolated ROC of scikit-learn finds. Never less than the hull's.
     """
-    curve = roc(scores, target)
-    gap = curve.miss - curve.false_alarm  # from -1 to 1, never falling
-    after = int(np.searchsorted(gap, 0.0, "left"))
-    before = after - 1
-    share = -gap[before] / (gap[after] - gap[before])
-    rate = curve.miss[before] + share * (curve.miss[after] - curve.miss[before])
-    return Eer(float(rate), float(curve.thresholds[[before, after]].mean()))
+    return linear_eer(split(scores, target))
+
+
+def linear_eer(scores: Split) -> Eer:
+    """As `eer_linear`, from the scores by kind."""
+    targets, nontargets = scores
+
+    def corner(edge: float, side: Side) -> tuple[float, float]:
+        """Miss and false-alarm rate when scores from `edge` on (left), or above it (right), are accepted."""
+        missed, rejected = (int(np.searchsorted(x, edge, side)) for x in scores)
+        return missed / targets.size, 1.0 - rejected / nontargets.size
+
+    def gap_above(place: int) -> float:
+        miss, false_alarm = corner(targets[place], "right")
+        return miss - false_alarm
+
+    edge = float(targets[bisect_left(range(targets.size), 0.0, key=gap_above)])
+    (miss, false_alarm), (miss_after, false_alarm_after) = corner(edge, "left"), corner(edge, "right")
+    gap, gap_after = miss - false_alarm, miss_after - false_alarm_after
+    if gap >= 0:  # already crossed between the target score before and this one, where only false alarms move
+        below = targets[np.searchsorted(targets, edge, "left") - 1] if miss > 0 else min(targets[0], nontargets[0])
+        return Eer(miss, float(below + (edge - below) / 2))
+    return Eer(miss + -gap / (gap_after - gap) * (miss_after - miss), edge)
 
 
 def eer_kaldi(scores: ArrayLike, target: ArrayLike) -> Eer:
@@ -158,30 +161,40 @@ def eer_kaldi(scores: ArrayLike, target: ArrayLike) -> Eer:
     The first target score, in rising order, that lies above the nontarget score of the same rank from
     the top (ranks as shares, rounded down); the rate is the share of targets under it.
     """
-    targets, nontargets = split(scores, target)
-    position = np.arange(targets.size)
-    opposite = nontargets.size - 1 - (nontargets.size * position / targets.size).astype(np.int64)
-    above = nontargets[np.maximum(opposite, 0)] < targets
-    above[-1] = True
-    first = int(above.argmax())
+    return kaldi_eer(split(scores, target))
+
+
+def kaldi_eer(scores: Split) -> Eer:
+    """As `eer_kaldi`, from the scores by kind."""
+    targets, nontargets = scores
+
+    def above(place: int) -> bool:
+        # The nontarget falls as the place rises and the target rises: once above, always above.
+        opposite = nontargets.size - 1 - nontargets.size * place // targets.size
+        return bool(nontargets[max(opposite, 0)] < targets[place])
+
+    first = min(bisect_left(range(targets.size), True, key=above), targets.size - 1)
     return Eer(first / targets.size, float(targets[first]))
 
 
 def min_dcf(
     scores: ArrayLike, target: ArrayLike, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0
 ) -> float:
-    """The smallest normalised detection cost over all thresholds (`min_cost`)."""
-    curve = roc(scores, target)
-    return float(min_cost(curve.miss, curve.false_alarm, p_target, c_miss, c_fa))
+    """The least normalised detection cost (`OperatingPoint.cost`) over all thresholds."""
+    point = OperatingPoint(p_target, c_miss, c_fa)
+    return min_cost(split(scores, target).hull, point)
 
 
-def min_cost(miss: Floats, false_alarm: Floats, p_target: float, c_miss: float = 1.0, c_fa: float = 1.0) -> Floats:
-    """The least of C_miss P_target P_miss + C_fa (1 - P_target) P_fa along the first axis.
+def min_cost(hull: Hull, point: OperatingPoint) -> float:
+    """The least cost over the corners of a hull, which are the best thresholds for all operating points."""
+    return float(point.cost(hull.miss, hull.false_alarm).min())
 
-    Divided by the cost of the better system that does not listen (accepts all, or rejects all), so 1
-    is useless (NIST Speaker Recognition Evaluation plans, C_norm).
-    """
-    if not 0 < p_target < 1:
-        raise DataError(f"p_target={p_target}: must lie between 0 and 1")
-    missed, accepted = c_miss * p_target, c_fa * (1 - p_target)
-    return (missed * miss + accepted * false_alarm).min(axis=0) / min(missed, accepted)
+
+def act_dcf(
+    scores: ArrayLike, target: ArrayLike, p_target: float = 0.01, c_miss: float = 1.0, c_fa: float = 1.0
+) -> float:
+    """The normalised detection cost at Bayes' threshold, for scores that are natural log likelihood ratios."""
+    point = OperatingPoint(p_target, c_miss, c_fa)
+    scores, target = check(scores, target)
+    accepted = scores >= point.threshold
+    return point.cost(float(np.mean(~accepted[target])), float(np.mean(accepted[~target])))

@@ -10,8 +10,18 @@ from numpy.typing import NDArray
 
 from csc_cli.errors import DataError
 from csc_cli.metrics import detection
-from csc_cli.metrics.detection import Floats
-from csc_cli.metrics.intervals import Replicates, bootstrap, interval
+from csc_cli.metrics.calibration import cllr, hull_cllr
+from csc_cli.metrics.cost import OperatingPoint
+from csc_cli.metrics.hull import Floats
+from csc_cli.metrics.intervals import (
+    bootstrap,
+    cost_interval,
+    difference_interval,
+    interval,
+    leave_one_out,
+    p_value,
+)  # fmt: skip
+from csc_cli.metrics.resampling import Replicates
 from csc_cli.metrics.speakers import TrialSpeakers
 
 
@@ -35,6 +45,15 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class PointResult:
+    """One system at one operating point: the least cost, and that at Bayes' threshold."""
+
+    point: OperatingPoint
+    min_dcf: Measure
+    act_dcf: Measure
+
+
+@dataclass(frozen=True)
 class SystemResult:
     """One system in one condition. Error rates are shares, not per cent."""
 
@@ -42,17 +61,29 @@ class SystemResult:
     eer_linear: float
     eer_kaldi: float
     eer_threshold: float
-    min_dcf: Measure
+    min_dcf: Measure  # at the first operating point
+    points: tuple[PointResult, ...]
+    cllr: Measure  # bits
+    min_cllr: Measure
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A system against the first one, on the same trials and the same draws of speakers."""
+    """A system against the first one, on the same trials and the same draws of speakers.
+
+    Each p-value is that of no difference. `min_dcf` is meant at the first operating point.
+    """
 
     eer_ratio: Measure
     eer_difference: Measure
+    eer_p_value: float
     min_dcf_ratio: Measure
     min_dcf_difference: Measure
+    min_dcf_p_value: float
+    cllr_difference: Measure
+    cllr_p_value: float
+    min_cllr_difference: Measure
+    min_cllr_p_value: float
 
 
 @dataclass(frozen=True)
@@ -67,26 +98,25 @@ class ConditionResult:
     comparisons: dict[str, Comparison]  # by system, the first one left out
 
 
-def evaluate_condition(trials: ConditionTrials, counts: NDArray[np.int64], p_target: float) -> ConditionResult:
+def evaluate_condition(
+    trials: ConditionTrials, counts: NDArray[np.int64], points: Sequence[OperatingPoint] = (OperatingPoint(),)
+) -> ConditionResult:
     """Every system's figures in one condition, under the draws `counts` (R, S) of the speakers.
 
     Raises:
         DataError: the condition lacks targets or nontargets, or a score is not finite; names the condition.
     """
     systems: dict[str, SystemResult] = {}
-    replicates: dict[str, Replicates] = {}
-    speakers = trials.speakers.present
+    drawn: dict[str, _Drawn] = {}
     for name, scores in trials.scores.items():
         try:
-            replicates[name] = bootstrap(scores, trials.target, trials.speakers, counts, p_target)
-            systems[name] = _system(scores, trials.target, replicates[name], speakers, p_target)
+            drawn[name] = _draw(scores, trials, counts, points)
+            systems[name] = _system(scores, trials.target, drawn[name], points)
         except DataError as error:
             raise DataError(f"condition '{trials.name}', scores of '{name}': {error}") from error
     first, *others = systems
-    comparisons = {
-        name: _compare(systems[name], systems[first], replicates[name], replicates[first], speakers) for name in others
-    }
-    targets = int(trials.target.sum())
+    comparisons = {name: _compare(systems[name], systems[first], drawn[name], drawn[first]) for name in others}
+    targets, speakers = int(trials.target.sum()), trials.speakers.present
     return ConditionResult(trials.name, targets, trials.target.size - targets, speakers, systems, comparisons)
 
 
@@ -107,38 +137,75 @@ def by_condition(whole: ConditionTrials, condition_of: NDArray[np.intp], names: 
     return [*parts, whole]
 
 
-def _system(
-    scores: Floats, target: NDArray[np.bool_], replicates: Replicates, speakers: int, p_target: float
-) -> SystemResult:
-    rate, threshold = detection.eer(scores, target)
+@dataclass(frozen=True)
+class _Drawn:
+    """What the figures of a system become when speakers are drawn, and when one at a time is left out."""
+
+    values: Replicates
+    left_out: Replicates
+    speakers: int
+
+
+def _draw(
+    scores: Floats, trials: ConditionTrials, counts: NDArray[np.int64], points: Sequence[OperatingPoint]
+) -> _Drawn:
+    without_one = leave_one_out(trials.speakers) if len(counts) else counts
+    both = bootstrap(scores, trials.target, trials.speakers, np.concatenate([counts, without_one]), points)
+    values, left_out = (Replicates(*(x[part] for x in both)) for part in np.s_[: len(counts), len(counts) :])
+    return _Drawn(values, left_out, trials.speakers.present)
+
+
+def _system(scores: Floats, target: NDArray[np.bool_], drawn: _Drawn, points: Sequence[OperatingPoint]) -> SystemResult:
+    by_kind = detection.split(scores, target)
+    hull = by_kind.hull
+    rate, threshold = detection.hull_eer(hull)
+    values, speakers = drawn.values, drawn.speakers
+
+    def cost(value: float, drawn: Floats, *, logarithm: bool, highest: float = np.inf) -> Measure:
+        return Measure(value, *cost_interval(value, drawn, speakers, highest=highest, logarithm=logarithm))
+
+    costs = tuple(
+        PointResult(
+            point,
+            min_dcf=cost(detection.min_cost(hull, point), values.min_costs[:, p], logarithm=False, highest=1.0),
+            act_dcf=cost(point.cost(*by_kind.rates(point.threshold)), values.act_costs[:, p], logarithm=False),
+        )
+        for p, point in enumerate(points)
+    )
     return SystemResult(
-        eer=_measure(rate, replicates.eer, speakers),
-        eer_linear=detection.eer_linear(scores, target).rate,
-        eer_kaldi=detection.eer_kaldi(scores, target).rate,
+        eer=Measure(rate, *interval(rate, values.eer, speakers, left_out=drawn.left_out.eer)),
+        eer_linear=detection.linear_eer(by_kind).rate,
+        eer_kaldi=detection.kaldi_eer(by_kind).rate,
         eer_threshold=threshold,
-        min_dcf=_measure(detection.min_dcf(scores, target, p_target), replicates.min_dcf, speakers),
+        min_dcf=costs[0].min_dcf,
+        points=costs,
+        cllr=cost(cllr(scores, target), values.cllr, logarithm=True),
+        min_cllr=cost(hull_cllr(hull), values.min_cllr, logarithm=True, highest=1.0),
     )
 
 
-def _compare(
-    system: SystemResult, first: SystemResult, drawn: Replicates, drawn_first: Replicates, speakers: int
-) -> Comparison:
-    def ratio(value: float, other: float, values: Floats, others: Floats) -> Measure:
-        return _measure(float(_divide(value, other)), _divide(values, others), speakers)
+def _compare(system: SystemResult, first: SystemResult, drawn: _Drawn, drawn_first: _Drawn) -> Comparison:
+    def ratio(figure: str) -> Measure:
+        value = float(_divide(getattr(system, figure).value, getattr(first, figure).value))
+        values, left_out = (
+            _divide(getattr(ours, figure), getattr(theirs, figure))
+            for ours, theirs in ((drawn.values, drawn_first.values), (drawn.left_out, drawn_first.left_out))
+        )
+        return Measure(value, *interval(value, values, drawn.speakers, left_out=left_out))
 
-    def difference(value: float, other: float, values: Floats, others: Floats) -> Measure:
-        return _measure(value - other, values - others, speakers)
+    def difference(figure: str) -> tuple[Measure, float]:
+        apart = getattr(system, figure).value - getattr(first, figure).value
+        values = getattr(drawn.values, figure) - getattr(drawn_first.values, figure)
+        ends = difference_interval(apart, values, drawn.speakers)
+        return Measure(apart, *ends), p_value(apart, values, drawn.speakers)
 
-    rates = (system.eer.value, first.eer.value, drawn.eer, drawn_first.eer)
-    costs = (system.min_dcf.value, first.min_dcf.value, drawn.min_dcf, drawn_first.min_dcf)
-    return Comparison(ratio(*rates), difference(*rates), ratio(*costs), difference(*costs))
+    return Comparison(
+        ratio("eer"), *difference("eer"), ratio("min_dcf"), *difference("min_dcf"),
+        *difference("cllr"), *difference("min_cllr"),
+    )  # fmt: skip
 
 
 def _divide(value: float | Floats, other: float | Floats) -> Floats:
     """value / other, NaN where other is 0."""
     value, other = np.asarray(value, np.float64), np.asarray(other, np.float64)
     return np.divide(value, other, out=np.full(other.shape, np.nan), where=other > 0)
-
-
-def _measure(value: float, values: Floats, speakers: int) -> Measure:
-    return Measure(value, *interval(value, values, speakers))

@@ -1,4 +1,4 @@
-"""Confidence intervals by the bootstrap over speakers.
+"""Confidence intervals and p-values by the bootstrap over speakers.
 
 Trials that share a speaker are not independent, so speakers are drawn, not trials: S of S with
 replacement, once for both sides of the trials. A trial counts as often as the product of the draws
@@ -9,24 +9,28 @@ Y. Guyonvarch, "Empirical process results for exchangeable arrays", Annals of St
 that a target trial counts w, not w squared, follows from drawing nodes (in simulations w squared makes
 the standard error of the EER 35 to 50 % too large).
 
-Legend: S speakers, N trials, G groups, K distinct target scores, R replicates, B replicates of one block.
+Legend: S speakers, N trials, G groups, R replicates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, special
+from scipy import special
 
 from csc_cli import seeds
 from csc_cli.errors import ConfigError
-from csc_cli.metrics.detection import Floats, check, hull_eer, min_cost
+from csc_cli.metrics.cost import OperatingPoint
+from csc_cli.metrics.hull import Floats
+from csc_cli.metrics.resampling import Ranked, Replicates
 from csc_cli.metrics.speakers import TrialSpeakers
 
-BLOCK = 4_000_000  # numbers in one array of a block: 32 MB, a few of them at a time
+BLOCK = 4_000_000  # numbers in the weights of a block of replicates: 32 MB
+MOST_LEFT_OUT = 500
+LEAST_BITS = 1e-4
 
 
 class Interval(NamedTuple):
@@ -36,11 +40,7 @@ class Interval(NamedTuple):
     high: float
 
 
-class Replicates(NamedTuple):
-    """Bootstrap values of one system on one set of trials; NaN where a replicate drew no such trials."""
-
-    eer: Floats  # (R,) shares
-    min_dcf: Floats  # (R,)
+NO_INTERVAL = Interval(float("nan"), float("nan"))
 
 
 def draw_counts(speakers: int, replicates: int, seed: int) -> NDArray[np.int64]:
@@ -55,83 +55,149 @@ def bootstrap(
     target: NDArray[np.bool_],
     speakers: TrialSpeakers,
     counts: NDArray[np.int64],
-    p_target: float = 0.01,
+    points: Sequence[OperatingPoint] = (OperatingPoint(),),
 ) -> Replicates:
-    """EER (convex hull) and minDCF of N trials under each of the R draws `counts` (R, S).
-
-    The scores are ranked once. A replicate is then a sum over the groups of trials between two
-    neighbouring target scores: a sparse matrix (K + 1, G) times the groups' weights (G, B).
+    """The metrics of N trials under each of the R draws `counts` (R, S).
 
     Raises:
         DataError: as `detection.split`.
     """
-    scores, target = check(scores, target)
-    missed, rejected = _segments(scores, target, speakers)
-    eers, costs = [np.zeros(0)], [np.zeros(0)]
-    for block in _blocks(counts, max(missed.shape)):
-        weights = speakers.weights(block)
-        miss, miss_empty = _rising(missed @ weights)
-        rejection, false_alarm_empty = _rising(rejected @ weights)
-        np.subtract(1.0, rejection, out=rejection)
-        empty = miss_empty | false_alarm_empty
-        eers.append(np.where(empty, np.nan, hull_eer(miss, rejection)))
-        costs.append(np.where(empty, np.nan, min_cost(miss, rejection, p_target)))
-    return Replicates(np.concatenate(eers), np.concatenate(costs))
+    if not len(counts):
+        none, costs = np.zeros(0), np.zeros((0, len(points)))
+        return Replicates(none, none, none, costs, costs)
+    groups = len(speakers.members)
+    ranked = Ranked(scores, target, speakers.group, groups, points)
+    blocks = [ranked.replicate(speakers.weights(block)) for block in _blocks(counts, groups)]
+    return Replicates(*map(np.concatenate, zip(*blocks, strict=True)))
 
 
-def interval(estimate: float, values: Floats, speakers: int, level: float = 0.95) -> Interval:
-    """The bias-corrected percentile interval around `estimate`, widened for few speakers.
+def leave_one_out(speakers: TrialSpeakers) -> NDArray[np.int64]:
+    """All speakers once but for one, for each speaker of the trials: (P, S); none where there are more than 500."""
+    present = np.unique(speakers.members)
+    present = present[present < len(speakers.names)]
+    # The acceleration falls with 1 / sqrt(S): beyond, it is not worth as many replicates.
+    present = present[:0] if present.size > MOST_LEFT_OUT else present
+    counts = np.ones((present.size, len(speakers.names)), np.int64)
+    counts[np.arange(present.size), present] = 0
+    return counts
 
-    Percentiles are moved by where the estimate stands among the replicates (B. Efron, R. Tibshirani,
-    "An Introduction to the Bootstrap", 1993, section 14.3, without acceleration): the error rate of a
-    small sample is too good on average, and resampling it makes it better still. The normal quantile
-    is replaced by Student's, times sqrt(S / (S - 1)) (T. Hesterberg, "What teachers should know about
-    the bootstrap", 2015, section 4.3). Our simulation of cosine trials of 20 to 80 speakers: the true
-    EER lies within in 92 to 96 % of draws, and in 86 to 92 % without the two corrections.
+
+def interval(
+    estimate: float, values: Floats, speakers: int, level: float = 0.95, left_out: Floats | None = None
+) -> Interval:
+    """The BCa interval around `estimate`, widened for few speakers: for rates and ratios.
+
+    Percentiles are moved by where the estimate stands among the replicates, and by the skewness that leaving out one
+    speaker at a time shows (B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, section 14.3): the error
+    rate of a small sample is too good on average, and resampling it makes it better still. The normal quantile is
+    replaced by Student's, times sqrt(S / (S - 1)) (T. Hesterberg, "What teachers should know about the bootstrap",
+    2015, section 4.3). docs/scoring.md says how often it held the truth in simulations.
 
     Args:
         estimate: the value on the sample itself.
         values: (R,) its replicates. Those that are not finite are left out; if they are more than an end of the
             interval leaves out, there is no interval.
         speakers: S, the speakers of the sample. With one, or without replicates, both ends are NaN.
+        left_out: the values without one speaker each; without them only the bias is corrected.
     """
-    drawn, values = values.size, values[np.isfinite(values)]
-    too_few = not drawn or values.size < drawn * (1 + level) / 2
-    if too_few or speakers < 2 or not np.isfinite(estimate):
-        return Interval(float("nan"), float("nan"))
-    below = (np.sum(values < estimate) + np.sum(values == estimate) / 2) / values.size
-    shift = special.ndtri(np.clip(below, 0.5 / values.size, 1 - 0.5 / values.size))
-    spread = special.stdtrit(speakers - 1, (1 + level) / 2) * np.sqrt(speakers / (speakers - 1))
-    low, high = np.quantile(values, special.ndtr(2 * shift + np.array([-spread, spread])))
+    finite = _finite(estimate, values, speakers, level)
+    if finite is None:
+        return NO_INTERVAL
+    shift = _normal_rank(estimate, finite)
+    ends = shift + _student(speakers, level) * np.array([-1, 1])
+    ends /= np.maximum(1 - _acceleration(left_out) * ends, 0.1)
+    low, high = np.quantile(finite, special.ndtr(shift + ends))
     return Interval(float(low), float(high))
 
 
-def _blocks(counts: NDArray[np.int64], rows: int) -> Iterator[NDArray[np.int64]]:
-    step = max(1, BLOCK // rows)
+def cost_interval(
+    estimate: float,
+    values: Floats,
+    speakers: int,
+    level: float = 0.95,
+    *,
+    highest: float = np.inf,
+    logarithm: bool = False,
+) -> Interval:
+    """Student's interval around the estimate less its bias: for costs, whose least point was sought in the sample.
+
+    Bias and standard error are those of the replicates (B. Efron, R. Tibshirani, 1993, sections 10.2 and 13.2;
+    Student's quantile as in `interval`). A minimum over thresholds or maps is too low by more than shifted
+    percentiles make good.
+
+    Args:
+        highest: the largest value that the cost can have; the least is 0.
+        logarithm: make the interval for the logarithm.
+        The others, and where there is no interval: as `interval`.
+    """
+    finite = _finite(estimate, values, speakers, level)
+    if finite is None:
+        return NO_INTERVAL
+    # A replicate without any error has no logarithm.
+    drawn, scaled = finite, estimate
+    if logarithm:
+        drawn, scaled = np.log(np.maximum(finite, LEAST_BITS)), float(np.log(max(estimate, LEAST_BITS)))
+    ends = 2 * scaled - drawn.mean() + _student(speakers, level) * drawn.std() * np.array([-1, 1])
+    low, high = np.exp(ends) if logarithm else ends
+    # An end beyond the range, or beyond the estimate itself, is none.
+    return Interval(float(min(max(low, 0.0), estimate)), float(max(min(high, highest), estimate)))
+
+
+def difference_interval(difference: float, values: Floats, speakers: int, level: float = 0.95) -> Interval:
+    """Student's interval around a difference of two systems: standard error of the replicates, no bias.
+
+    What biases the one system biases the other alike. Arguments as of `interval`.
+    """
+    finite = _finite(difference, values, speakers, level)
+    if finite is None:
+        return NO_INTERVAL
+    width = _student(speakers, level) * finite.std()
+    return Interval(float(difference - width), float(difference + width))
+
+
+def p_value(difference: float, values: Floats, speakers: int) -> float:
+    """Two-sided p-value of "no difference": Student's t test with the bootstrap's standard error.
+
+    t = difference / (sqrt(S / (S - 1)) SE), S - 1 degrees of freedom: below 0.05 exactly where the 95 %
+    `difference_interval` leaves 0 out. NaN where there is no interval.
+    """
+    finite = _finite(difference, values, speakers, 0.95)
+    if finite is None:
+        return float("nan")
+    error = finite.std() * np.sqrt(speakers / (speakers - 1))
+    if error == 0:
+        return 1.0 if difference == 0 else 0.0
+    return float(2 * special.stdtr(speakers - 1, -abs(difference) / error))
+
+
+def _finite(estimate: float, values: Floats, speakers: int, level: float) -> Floats | None:
+    """The replicates that are numbers, or None where they are too few for an interval."""
+    finite = values[np.isfinite(values)]
+    too_few = not values.size or finite.size < values.size * (1 + level) / 2
+    return None if too_few or speakers < 2 or not np.isfinite(estimate) else finite
+
+
+def _student(speakers: int, level: float) -> float:
+    """Student's quantile, times sqrt(S / (S - 1)): a drawn sample's spread is that much too small."""
+    return float(special.stdtrit(speakers - 1, (1 + level) / 2) * np.sqrt(speakers / (speakers - 1)))
+
+
+def _acceleration(left_out: Floats | None) -> float:
+    """A sixth of the skewness of the mean, from the values without one speaker each (Efron & Tibshirani, 14.15)."""
+    if left_out is None or left_out.size < 2 or not np.isfinite(left_out).all():
+        return 0.0
+    apart = left_out.mean() - left_out
+    spread = float(np.sum(apart**2))
+    return float(np.sum(apart**3)) / (6 * spread**1.5) if spread > 0 else 0.0
+
+
+def _normal_rank(value: float, values: Floats) -> float:
+    """The normal deviate of the share of `values` below `value`, those equal to it by half; never infinite."""
+    below = (np.sum(values < value) + np.sum(values == value) / 2) / values.size
+    return float(special.ndtri(np.clip(below, 0.5 / values.size, 1 - 0.5 / values.size)))
+
+
+def _blocks(counts: NDArray[np.int64], groups: int) -> Iterator[NDArray[np.int64]]:
+    step = max(1, BLOCK // groups)
     for begin in range(0, len(counts), step):
         yield counts[begin : begin + step]
-
-
-def _segments(
-    scores: Floats, target: NDArray[np.bool_], speakers: TrialSpeakers
-) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """How many targets, and nontargets, of each group lie between neighbouring target scores: (K + 1, G) each."""
-    edges = np.unique(scores[target])
-    shape = (edges.size + 1, len(speakers.members))
-
-    def table(kind: NDArray[np.bool_]) -> sparse.csr_array:
-        segment = np.searchsorted(edges, scores[kind], "right")
-        ones = np.ones(segment.size)
-        return sparse.coo_array((ones, (segment, speakers.group[kind])), shape=shape).tocsr()
-
-    return table(target), table(~target)
-
-
-def _rising(weight: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """The running share of the weight, from 0 to 1, (K + 2, B), and which columns have none at all."""
-    running = np.zeros((weight.shape[0] + 1, weight.shape[1]))
-    np.cumsum(weight, axis=0, out=running[1:])
-    total = running[-1].copy()
-    running /= np.where(total > 0, total, 1.0)
-    running[-1] = 1.0
-    return running, total == 0

@@ -13,14 +13,16 @@ from csc_cli.files import open_atomic, sha256, write_json
 from csc_cli.kaldi.text import read_keyed
 from csc_cli.kaldi.trials import Trials, join, read_scores, read_trials
 from csc_cli.metrics.conditions import conditions
+from csc_cli.metrics.cost import operating_points
 from csc_cli.metrics.detection import Floats
 from csc_cli.metrics.evaluation import ConditionResult, ConditionTrials, by_condition, evaluate_condition
 from csc_cli.metrics.intervals import draw_counts
 from csc_cli.metrics.speakers import trial_speakers
-from csc_cli.metrics.tables import markdown, terminal
+from csc_cli.metrics.tables import error_rates, likelihood_ratios, markdown, terminal
 
-Draw = Callable[[Sequence[ConditionTrials], Path], list[str]]
-METHOD = {"level": 0.95, "method": "bootstrap over speakers, bias-corrected percentiles"}
+# (conditions, folder, caption) -> the names of the files drawn
+Draw = Callable[[Sequence[ConditionTrials], Path, str], list[str]]
+METHOD = {"level": 0.95, "method": "bootstrap over speakers, with Student's t"}
 
 
 def evaluate(
@@ -34,7 +36,9 @@ def evaluate(
     utt2spk: str | Path | None = None,
     replicates: int = 1000,
     seed: int = 0,
-    p_target: float = 0.01,
+    p_target: Sequence[float] = (0.01,),
+    c_miss: Sequence[float] = (),
+    c_fa: Sequence[float] = (),
     draw: Draw | None = None,
 ) -> str:
     """Evaluate the score files `scores` on `trials`; write results.json and results.md to the folder `out`.
@@ -44,18 +48,18 @@ def evaluate(
         utt2cond: test utterance -> condition.
         enroll_utt2spk, utt2spk: enrollment or test utterance -> one or more speakers, for the bootstrap.
         replicates: draws of the speakers; 0 leaves the intervals out.
-        draw: draws pictures of the scores into `out` and returns the names of its files.
+        p_target, c_miss, c_fa: the operating points (`cost.operating_points`), the first being the main one.
+        draw: draws pictures of the scores into `out`.
 
     Returns:
-        The table for a terminal and where the files are.
+        The tables for a terminal, what they were made from, and where the files are.
 
     Raises:
         DataError: a file is damaged; trials without a key, without a score or without a condition; scores
             without a trial or not finite; a condition without targets or nontargets.
         ConfigError: an impossible setting.
     """
-    if not 0 < p_target < 1:
-        raise ConfigError(f"--p-target {p_target}: must lie between 0 and 1")
+    points = operating_points(p_target, c_miss, c_fa)
     names = list(names) or default_names(scores)
     if len(names) != len(scores) or len(set(names)) != len(names):
         given = ", ".join(names)
@@ -69,18 +73,22 @@ def evaluate(
     )
     parts = by_condition(ConditionTrials("all", key.target, joined, speakers), *conditions(key, utt2cond))
     counts = draw_counts(len(speakers.names), replicates, seed)
-    results = [evaluate_condition(part, counts, p_target) for part in parts]
-    about = {
-        "trials": {**_about(trials), "size": len(key)},
+    results = [evaluate_condition(part, counts, points) for part in parts]
+    targets = int(key.target.sum())
+    about: dict[str, Any] = {
+        "trials": {**_about(trials), "size": len(key), "targets": targets, "nontargets": len(key) - targets},
         "systems": [{"name": name, **_about(path)} for name, path in zip(names, scores, strict=True)],
         "conditions_from": _about(utt2cond) if utt2cond else None,
-        "operating_point": {"p_target": p_target, "c_miss": 1.0, "c_fa": 1.0},
+        "operating_points": [dataclasses.asdict(point) for point in points],
         "intervals": {**METHOD, "speakers": len(speakers.names), "replicates": replicates, "seed": seed}
         | {"speakers_from": speakers.rule},
     }
     _write(out, about, results)
-    written = ["results.json", "results.md"] + (draw(parts, out) if draw else [])
-    return f"{terminal(results, p_target)}\n{', '.join(written)} in {out}"
+    written = ["results.json", "results.md"] + (draw(parts, out, _list_of(about["trials"], digits=16)) if draw else [])
+    return (
+        f"{terminal(error_rates(results))}\n\n{terminal(likelihood_ratios(results))}\n\n"
+        f"trials: {_list_of(about['trials'])}\n{', '.join(written)} in {out}"
+    )
 
 
 def default_names(paths: Sequence[str | Path]) -> list[str]:
@@ -126,17 +134,29 @@ def _write(out: Path, about: dict[str, Any], results: Sequence[ConditionResult])
         stream.write(_page(about, results))
 
 
+def _list_of(trials: dict[str, Any], digits: int = 64) -> str:
+    """Which trials: two error rates can be compared only on the same list."""
+    size = f"{trials['size']} trials ({trials['targets']} target / {trials['nontargets']} nontarget)"
+    checksum = f", SHA-256 {trials['sha256'][:digits]}" if "sha256" in trials else ""
+    return f"{trials['path']}, {size}{checksum}"
+
+
 def _page(about: dict[str, Any], results: Sequence[ConditionResult]) -> str:
-    trials, intervals, p_target = about["trials"], about["intervals"], about["operating_point"]["p_target"]
+    intervals = about["intervals"]
     systems = [f"- {system['name']}: {_shown(system)}\n" for system in about["systems"]]
     note = "Without intervals (no bootstrap was asked for)."
     if intervals["replicates"]:
         draws = f"{intervals['speakers']} speakers, {intervals['replicates']} draws, seed {intervals['seed']}"
         note = f"95 % intervals by {intervals['method']} ({draws}; {intervals['speakers_from']})."
+        if len(about["systems"]) > 1:
+            note += " p: of no difference, by the same draws, not corrected for the number of comparisons."
     return (
-        f"# Detection results\n\n{markdown(results, p_target)}\n"
-        f"EER on the convex hull of the ROC; minDCF at P_target = {p_target:g}, C_miss = C_fa = 1. {note}\n\n"
-        f"- trials: {_shown(trials)}; {trials['size']} trials\n{''.join(systems)}"
+        f"# Detection results\n\ntrials: {_list_of(about['trials'])}\n\n{markdown(error_rates(results))}\n"
+        "EER on the convex hull of the ROC; minDCF(P_target, or P_target, C_miss, C_fa), costs of 1 left out. "
+        f"{note}\n\n"
+        f"{markdown(likelihood_ratios(results))}\n"
+        "Cllr (bits) and actDCF take the scores for natural log likelihood ratios; those of scores that are not "
+        f"calibrated say so.\n\n{''.join(systems)}"
     )
 
 
@@ -148,6 +168,6 @@ def _plain(value: Any) -> Any:
     """As JSON has it: null for NaN."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value

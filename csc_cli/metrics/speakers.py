@@ -5,17 +5,15 @@ Legend: S speakers, N trials, G groups (trials of one group have the same speake
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from csc_cli.errors import DataError, some
+from csc_cli.kaldi.speakers import Speakers, SpeakersOf, heard_by_key, speakers_of
 from csc_cli.kaldi.trials import Trials
 
 Ints = NDArray[np.int64]
-SpeakersOf = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,8 @@ class TrialSpeakers:
 
     def subset(self, keep: NDArray[np.bool_]) -> TrialSpeakers:
         """The same for the trials that `keep` (N,) marks, with all the names."""
-        used, group = np.unique(self.group[keep], return_inverse=True)
-        return TrialSpeakers(self.names, self.members[used], group.astype(np.int64), self.rule)
+        used, group = _distinct(self.group[keep], len(self.members))
+        return TrialSpeakers(self.names, self.members[used], group, self.rule)
 
     @property
     def present(self) -> int:
@@ -69,20 +67,22 @@ def trial_speakers(
     Raises:
         DataError: an id of the trials is not in its table.
     """
-    enrolled = _lookup(trials.enroll_ids, enroll_speakers, "enrollment")
+    enrolled = speakers_of(trials.enroll_ids, enroll_speakers, "enrollment")
     if test_speakers is None:
-        heard = _from_key(trials, enrolled)
+        # The control character keeps an utterance's id from meeting a speaker's.
+        by_key = zip(trials.test_ids, heard_by_key(trials, enrolled), strict=True)
+        heard = [speakers or (f"\x00{key}",) for key, speakers in by_key]
     else:
-        heard = _lookup(trials.test_ids, test_speakers, "test utterance")
+        heard = speakers_of(trials.test_ids, test_speakers, "test utterance")
     names = sorted({name for speakers in (*enrolled, *heard) for name in speakers})
     enroll_sets, enroll_set = _sets(enrolled, names)
     test_sets, test_set = _sets(heard, names)
     code = enroll_set[trials.enroll_index] * len(test_sets) + test_set[trials.test_index]
-    pairs, group = np.unique(code, return_inverse=True)
+    pairs, group = _distinct(code, len(enroll_sets) * len(test_sets))
     a, b = enroll_sets[pairs // len(test_sets)], test_sets[pairs % len(test_sets)]
     repeated = (a[:, :, None] == b[:, None, :]).any(axis=2)
     members = np.concatenate([np.where(repeated, len(names), a), b], axis=1)
-    return TrialSpeakers(tuple(names), members, group.astype(np.int64), _rule(enroll_speakers, test_speakers))
+    return TrialSpeakers(tuple(names), members, group, _rule(enroll_speakers, test_speakers))
 
 
 def _rule(enroll_speakers: SpeakersOf | None, test_speakers: SpeakersOf | None) -> str:
@@ -95,28 +95,7 @@ def _rule(enroll_speakers: SpeakersOf | None, test_speakers: SpeakersOf | None) 
     )
 
 
-def _lookup(ids: NDArray[np.object_], table: SpeakersOf | None, kind: str) -> list[tuple[str, ...]]:
-    if table is None:
-        return [(key,) for key in ids]
-    absent = [key for key in ids if not table.get(key)]
-    if absent:
-        raise DataError(
-            f"no speaker in the table for {len(absent)} {kind}(s) of the trials: {some(absent)}; "
-            "add them, or leave the table out"
-        )
-    return [tuple(sorted(set(table[key]))) for key in ids]
-
-
-def _from_key(trials: Trials, enrolled: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    heard: list[set[str]] = [set() for _ in trials.test_ids]
-    pairs = np.stack([trials.test_index, trials.enroll_index], axis=1)[trials.target]
-    for test, enroll in np.unique(pairs, axis=0).tolist():
-        heard[test].update(enrolled[enroll])
-    # The control character keeps an utterance's id from meeting a speaker's.
-    return [tuple(sorted(speakers)) or (f"\x00{key}",) for key, speakers in zip(trials.test_ids, heard, strict=True)]
-
-
-def _sets(of_each: list[tuple[str, ...]], names: list[str]) -> tuple[Ints, Ints]:
+def _sets(of_each: Speakers, names: list[str]) -> tuple[Ints, Ints]:
     """The distinct sets as rows of indices filled up with S, and the row of each element."""
     number = {name: index for index, name in enumerate(names)}
     row: dict[tuple[str, ...], int] = {}
@@ -124,3 +103,13 @@ def _sets(of_each: list[tuple[str, ...]], names: list[str]) -> tuple[Ints, Ints]
     width = max(map(len, row))
     filled = [[number[name] for name in speakers] + [len(names)] * (width - len(speakers)) for speakers in row]
     return np.array(filled, np.int64), rows
+
+
+def _distinct(code: Ints, limit: int) -> tuple[Ints, Ints]:
+    """The distinct codes, ascending, and the place of each code among them; codes lie from 0 to `limit` - 1."""
+    if limit > 4 * code.size + 1024:
+        pairs, place = np.unique(code, return_inverse=True)
+        return pairs, place.astype(np.int64, copy=False)
+    used = np.zeros(limit, bool)  # a mark for each possible code is much faster than sorting
+    used[code] = True
+    return np.flatnonzero(used), (np.cumsum(used) - 1)[code]

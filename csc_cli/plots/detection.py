@@ -1,4 +1,4 @@
-"""Pictures of detection scores: DET curves on normal-deviate axes, histograms of targets and nontargets."""
+"""Pictures of detection scores: DET curves on normal-deviate axes, histograms by key, reliability."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from csc_cli.files import atomic_path
 from csc_cli.metrics.detection import Floats, Roc, eer, roc
 from csc_cli.metrics.evaluation import ConditionTrials
+from csc_cli.plots.figures import COLOURS, line_style, new_figure, panels, save
+from csc_cli.plots.reliability import reliability_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,31 +21,35 @@ if TYPE_CHECKING:
 
 TICKS_PERCENT = (0.001, 0.01, 0.1, 0.5, 2, 5, 10, 20, 40, 60, 80)
 HIGHEST = 0.9  # where the frame ends
-# Okabe and Ito's palette, which colour-blind people can tell apart.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES: tuple[Any, ...] = ("-", "--", "-.", ":")
 NONTARGET, TARGET = "#8C8C8C", COLOURS[0]
 FAR = 1e-9
 STEP = 0.004  # normal deviates: what an eye can tell apart
 
 
-def plot_detection(conditions: Sequence[ConditionTrials], out: Path) -> list[str]:
-    """Draw det.png and histogram.png into the folder `out`; returns these names."""
-    _save(det_figure(conditions), out / "det.png")
-    _save(histogram_figure(conditions), out / "histogram.png")
-    return ["det.png", "histogram.png"]
+def plot_detection(
+    conditions: Sequence[ConditionTrials], out: Path, caption: str = "", formats: Sequence[str] = ("png",)
+) -> list[str]:
+    """Draw det, histogram and reliability into the folder `out`; returns the files' names.
+
+    Args:
+        caption: a line that says which trials these are.
+        formats: png, pdf.
+    """
+    names = []
+    for name, draw in (("det", det_figure), ("histogram", histogram_figure), ("reliability", reliability_figure)):
+        names += save(draw(conditions, caption), out, name, formats)
+    return names
 
 
-def det_figure(conditions: Sequence[ConditionTrials]) -> Figure:
+def det_figure(conditions: Sequence[ConditionTrials], caption: str = "") -> Figure:
     """A panel for each condition, a curve for each system, a dot where miss = false alarm on the hull.
 
     Axes are normal deviates, on which two normal distributions of scores give a straight line (A. Martin,
     G. Doddington, T. Kamm, M. Ordowski, M. Przybocki, "The DET curve in assessment of detection task performance",
     Eurospeech 1997).
     """
-    columns = 2 if len(conditions) == 4 else min(len(conditions), 3)
-    rows = -(-len(conditions) // columns)
-    figure = _figure(3.4 * columns + 0.4, 3.4 * rows + 0.4)
+    rows, columns = panels(len(conditions))
+    figure = new_figure(3.4 * columns + 0.4, 3.4 * rows + 0.4, caption)
     grid = figure.subplots(rows, columns, squeeze=False)
     low = min(_lowest(condition.target) for condition in conditions)
     for axes, condition in zip(grid.flat, conditions, strict=False):
@@ -60,10 +65,10 @@ def det_figure(conditions: Sequence[ConditionTrials]) -> Figure:
     return figure
 
 
-def histogram_figure(conditions: Sequence[ConditionTrials]) -> Figure:
+def histogram_figure(conditions: Sequence[ConditionTrials], caption: str = "") -> Figure:
     """A row for each system and a column for each condition: densities of scores, a line at the EER's threshold."""
     names = list(conditions[0].scores)
-    figure = _figure(max(2.6 * len(conditions) + 0.6, 4.8), 2.1 * len(names) + 0.6)
+    figure = new_figure(max(2.6 * len(conditions) + 0.6, 4.8), 2.1 * len(names) + 0.6, caption)
     grid = figure.subplots(len(names), len(conditions), sharex="row", squeeze=False)
     for row, name in zip(grid, names, strict=True):
         edges = _bins(np.concatenate([condition.scores[name] for condition in conditions]))
@@ -73,8 +78,10 @@ def histogram_figure(conditions: Sequence[ConditionTrials]) -> Figure:
     for axes, condition in zip(grid[0], conditions, strict=True):
         axes.set_title(condition.name)
     handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=9)
-    figure.supxlabel("score", fontsize=10)
+    # Below, where the caption is not; the label of the axis stands at the axes then, not under the legend.
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
+    for axes in grid[-1]:
+        axes.set_xlabel("score")
     return figure
 
 
@@ -96,7 +103,7 @@ def _lowest(target: NDArray[np.bool_]) -> float:
 
 
 def _curve(axes: Axes, target: NDArray[np.bool_], scores: Floats, name: str, index: int) -> None:
-    style = {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index // len(COLOURS) % len(DASHES)]}
+    style = line_style(index)
     x, y = visible(roc(scores, target))
     rate = eer(scores, target).rate
     axes.plot(x, y, linewidth=1.4, label=f"{name}: EER {100 * rate:.1f} %", **style)
@@ -140,16 +147,3 @@ def _histogram(axes: Axes, target: NDArray[np.bool_], scores: Floats, edges: Flo
     axes.margins(y=0.12)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(labelsize=8)
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08))
-
-
-def _save(figure: Figure, target: Path) -> None:
-    with atomic_path(target) as path:
-        # Without the name and version of the drawing program, the same scores give the same bytes.
-        figure.savefig(path, dpi=150, format="png", metadata={"Software": None})

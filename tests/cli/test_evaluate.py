@@ -45,6 +45,7 @@ def test_two_systems(files):
         "results.md",
         "det.png",
         "histogram.png",
+        "reliability.png",
     }
     for word in ("clean", "mixed", "all", "csc / untrained", "30 / 150", "det.png"):
         assert word in result.stdout
@@ -75,6 +76,20 @@ def test_every_input_may_be_a_command(files):
     assert results["systems"] == [{"name": "CSC", "path": arguments[1]}]
     assert [part["name"] for part in results["conditions"]] == ["clean", "mixed", "all"]
     assert arguments[1] in (files / "out" / "results.md").read_text()
+
+
+def test_operating_points_and_pdf(files):
+    points = ("--p-target", "0.01", "--p-target", "0.1", "--c-miss", "10", "--c-miss", "1")
+    result = run(files, "--bootstrap", "20", "--pdf", *points)
+    assert result.exit_code == 0, result.output
+    about = json.loads((files / "out" / "results.json").read_text())
+    assert about["operating_points"] == [
+        {"p_target": 0.01, "c_miss": 10.0, "c_fa": 1.0}, {"p_target": 0.1, "c_miss": 1.0, "c_fa": 1.0},
+    ]  # fmt: skip
+    for word in ("minDCF(0.01, 10, 1)", "minDCF(0.1)", "actDCF(0.1)", "Cllr", f"SHA-256 {about['trials']['sha256']}"):
+        assert word in result.stdout
+    for name in ("det", "histogram", "reliability"):
+        assert (files / "out" / f"{name}.pdf").read_bytes().startswith(b"%PDF-")
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ from scipy.interpolate import interp1d
 from scipy.optimize import brentq
 from sklearn.metrics import roc_curve
 
-from csc_cli.errors import DataError
+from csc_cli.errors import ConfigError, DataError
 from csc_cli.kaldi.trials import join, read_scores, read_trials
-from csc_cli.metrics.detection import eer, eer_kaldi, eer_linear, min_dcf, roc
+from csc_cli.metrics.calibration import cllr, min_cllr
+from csc_cli.metrics.detection import act_dcf, eer, eer_kaldi, eer_linear, min_dcf, roc
 
 
 def every_threshold(scores, target):
@@ -89,6 +90,7 @@ def test_order_and_monotone_maps_change_nothing(trials, random):
         lambda s, t: eer_linear(s, t).rate,
         lambda s, t: eer_kaldi(s, t).rate,
         min_dcf,
+        min_cllr,
     ):
         value = rate(scores, target)
         assert rate(scores[shuffled], target[shuffled]) == value
@@ -131,14 +133,27 @@ def test_threshold_gives_the_rate():
     ],
 )
 def test_what_cannot_be_evaluated_is_said(scores, target, message):
-    for metric in (eer, eer_linear, eer_kaldi, min_dcf, roc):
+    for metric in (eer, eer_linear, eer_kaldi, min_dcf, act_dcf, cllr, min_cllr, roc):
         with pytest.raises(DataError, match=message):
             metric(scores, target)
 
 
-def test_impossible_prior():
-    with pytest.raises(DataError, match="p_target"):
-        min_dcf([1.0, 0.0], [True, False], 1.0)
+@pytest.mark.parametrize(("scores", "target"), CASES)
+def test_costs_by_counting(scores, target):
+    miss, false_alarm = every_threshold(scores, target)
+    for p_target, c_miss, c_fa in ((0.01, 1, 1), (0.01, 10, 1), (0.3, 1, 2.5)):
+        missed, accepted = c_miss * p_target, c_fa * (1 - p_target)
+        best = (missed * miss + accepted * false_alarm).min() / min(missed, accepted)
+        assert min_dcf(scores, target, p_target, c_miss, c_fa) == pytest.approx(best, abs=1e-12)
+        cut = np.log(accepted / missed)
+        at_bayes = missed * np.mean(scores[target] < cut) + accepted * np.mean(scores[~target] >= cut)
+        assert act_dcf(scores, target, p_target, c_miss, c_fa) == pytest.approx(at_bayes / min(missed, accepted))
+
+
+def test_impossible_operating_points():
+    for point in ((1.0,), (0.5, 0.0), (0.5, 1.0, float("inf"))):
+        with pytest.raises(ConfigError, match=r"p_target|c_miss|c_fa"):
+            min_dcf([1.0, 0.0], [True, False], *point)
 
 
 def test_kaldi_prints_the_same_digits(shared: Path):

@@ -10,8 +10,17 @@ import pytest
 from csc_cli.errors import ConfigError, DataError
 from csc_cli.kaldi.trials import Trials
 from csc_cli.metrics import intervals
-from csc_cli.metrics.detection import eer, min_dcf
-from csc_cli.metrics.intervals import bootstrap, draw_counts, interval
+from csc_cli.metrics.calibration import cllr, min_cllr
+from csc_cli.metrics.cost import OperatingPoint
+from csc_cli.metrics.detection import act_dcf, eer, min_dcf
+from csc_cli.metrics.intervals import (
+    bootstrap,
+    cost_interval,
+    difference_interval,
+    draw_counts,
+    interval,
+    p_value,
+)  # fmt: skip
 from csc_cli.metrics.speakers import trial_speakers
 
 
@@ -44,17 +53,19 @@ def test_weights_do_what_explicit_resampling_does(monkeypatch, block, with_table
     trials, scores, heard = mixed_trials(rng)
     speakers = trial_speakers(trials, None, heard if with_table else None)
     counts = draw_counts(len(speakers.names), 40, seed=1)
-    found = bootstrap(scores, trials.target, speakers, counts, p_target=0.1)
+    points = (OperatingPoint(0.1), OperatingPoint(0.4, 3, 1))
+    found = bootstrap(scores, trials.target, speakers, counts, points)
     assert len(found.eer) == 40
-    for row, rate, cost in zip(counts, found.eer, found.min_dcf, strict=True):
+    for r, row in enumerate(counts):
         count = dict(zip(speakers.names, row.tolist(), strict=True))
         drawn, keys = resampled(trials, scores, heard, count)
+        figures = [found.eer[r], found.cllr[r], found.min_cllr[r], *found.min_costs[r], *found.act_costs[r]]
         if keys.all() or not keys.any():
-            assert np.isnan(rate)
-            assert np.isnan(cost)
+            assert np.isnan(figures).all()
             continue
-        assert rate == pytest.approx(eer(drawn, keys).rate, abs=1e-12)
-        assert cost == pytest.approx(min_dcf(drawn, keys, 0.1), abs=1e-12)
+        costs = [metric(drawn, keys, *point) for metric in (min_dcf, act_dcf) for point in ((0.1,), (0.4, 3, 1))]
+        expected = [eer(drawn, keys).rate, cllr(drawn, keys), min_cllr(drawn, keys), *costs]
+        assert figures == pytest.approx(expected, abs=1e-12)
 
 
 def test_all_speakers_once_is_the_sample_itself():
@@ -105,12 +116,42 @@ def test_interval_follows_monotone_maps():
     assert np.log(plain) == pytest.approx(mapped, abs=1e-3)
 
 
+def test_student_intervals_of_a_normal_sample():
+    values = np.random.default_rng(0).normal(-0.5, 1, size=200_000)
+    # Replicates lie 0.5 below the estimate: the estimate lies 0.5 below the truth.
+    assert cost_interval(5.0, values + 5, 10_000) == pytest.approx((5.5 - 1.96, 5.5 + 1.96), abs=0.05)
+    assert difference_interval(5.0, values + 5, 10_000) == pytest.approx((5 - 1.96, 5 + 1.96), abs=0.05)
+    width = 2.262 * np.sqrt(10 / 9)
+    assert difference_interval(5.0, values + 5, 10) == pytest.approx((5 - width, 5 + width), abs=0.05)
+
+
+def test_the_interval_of_a_cost_stays_in_its_range_and_holds_the_estimate():
+    rng = np.random.default_rng(0)
+    assert cost_interval(0.1, rng.normal(0.1, 1, 1000), 30).low == 0
+    assert cost_interval(0.9, rng.normal(0.9, 1, 1000), 30, highest=1.0).high == 1
+    low, high = cost_interval(0.9, rng.normal(0.2, 0.01, 1000), 30, highest=1.0)
+    assert (low, high) == (0.9, 1.0)
+
+
+def test_p_value_is_that_of_the_interval():
+    values = np.random.default_rng(0).normal(0, 1, size=400_000)
+    assert p_value(1.96, values, 10**6) == pytest.approx(0.05, abs=0.002)
+    assert p_value(-2.5758, values, 10**6) == pytest.approx(0.01, abs=0.001)
+    for difference in np.linspace(-4, 4, 33):
+        low, high = difference_interval(difference, values + difference, 12)
+        assert (p_value(difference, values + difference, 12) < 0.05) == (not low <= 0 <= high)
+    assert p_value(0.0, np.zeros(9), 5) == 1.0
+    assert p_value(0.1, np.full(9, 0.1), 5) == 0.0
+    assert np.isnan(p_value(0.1, np.zeros(0), 5))
+
+
 @pytest.mark.parametrize(
     ("estimate", "values", "speakers"),
     [(1.0, np.zeros(0), 9), (1.0, np.ones(9), 1), (np.nan, np.ones(9), 9), (1.0, np.array([1, 1, np.inf]), 9)],
 )
 def test_no_interval_where_there_is_none(estimate, values, speakers):
-    assert np.isnan(interval(estimate, values, speakers)).all()
+    for form in (interval, cost_interval, difference_interval):
+        assert np.isnan(form(estimate, values, speakers)).all()
 
 
 def test_a_perfect_system_has_the_point_zero():

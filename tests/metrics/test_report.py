@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from csc_cli.errors import ConfigError, DataError
-from csc_cli.metrics.detection import eer, eer_kaldi, eer_linear, min_dcf
+from csc_cli.metrics.calibration import cllr, min_cllr
+from csc_cli.metrics.detection import act_dcf, eer, eer_kaldi, eer_linear, min_dcf
 from csc_cli.metrics.report import default_names, evaluate
 
 CONDITIONS = ("clean", "sir+5dB", "sir0dB")
@@ -60,6 +62,11 @@ def test_figures_are_those_of_the_arrays(files):
             assert found["eer_linear"] == pytest.approx(eer_linear(s, t).rate)
             assert found["eer_kaldi"] == eer_kaldi(s, t).rate
             assert found["min_dcf"]["value"] == pytest.approx(min_dcf(s, t))
+            assert found["cllr"]["value"] == pytest.approx(cllr(s, t))
+            assert found["min_cllr"]["value"] == pytest.approx(min_cllr(s, t))
+            (at,) = found["points"]
+            assert at["min_dcf"] == found["min_dcf"]
+            assert at["act_dcf"]["value"] == pytest.approx(act_dcf(s, t))
             assert found["eer"]["low"] < found["eer"]["value"] < found["eer"]["high"]
         ours, weak, strong = (result["comparisons"]["strong"], *(result["systems"][n] for n in ("weak", "strong")))
         assert ours["eer_ratio"]["value"] == pytest.approx(strong["eer"]["value"] / weak["eer"]["value"])
@@ -77,8 +84,24 @@ def test_pairing(files):
     (folder / "mapped" / "scores").write_text("".join(f"{e} {t} {3 * float(s) - 2:.6f}\n" for e, t, s in lines))
     results, _ = run(folder, "weak", "mapped")
     for result in results["conditions"]:
+        mapped = result["comparisons"]["mapped"]
         for which, value in (("eer_ratio", 1), ("eer_difference", 0), ("min_dcf_ratio", 1), ("min_dcf_difference", 0)):
-            assert result["comparisons"]["mapped"][which] == {"value": value, "low": value, "high": value}
+            assert mapped[which] == {"value": value, "low": value, "high": value}
+        assert mapped["eer_p_value"] == mapped["min_dcf_p_value"] == mapped["min_cllr_p_value"] == 1
+        # The map makes ratios that say too much: as good at telling apart, but not the same.
+        assert mapped["cllr_difference"]["value"] > 0
+        assert mapped["cllr_p_value"] < 1
+
+
+def test_a_difference_and_its_p_value_agree(files):
+    folder, *_ = files
+    results, _ = run(folder, "weak", "strong", replicates=200)
+    for result in results["conditions"]:
+        strong = result["comparisons"]["strong"]
+        for name in ("eer", "min_dcf", "cllr", "min_cllr"):
+            low, high = (strong[f"{name}_difference"][end] for end in ("low", "high"))
+            assert (strong[f"{name}_p_value"] < 0.05) == (not low <= 0 <= high)
+    assert results["conditions"][-1]["comparisons"]["strong"]["eer_p_value"] < 0.01
 
 
 def test_trials_and_settings_stand_beside_the_results(files):
@@ -99,7 +122,8 @@ def test_page_and_terminal_show_the_figures(files):
     folder, *_ = files
     results, text = run(folder, "weak", "strong")
     page = (folder / "out" / "results.md").read_text().splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page if line.startswith("|")]
+    lines = itertools.takewhile(lambda line: line.startswith("|"), page[4:])
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert len({len(row) for row in rows}) == 1
     for row, result in zip(rows[2:], results["conditions"], strict=True):
         strong, ratio = result["systems"]["strong"], result["comparisons"]["strong"]["eer_ratio"]
@@ -122,7 +146,7 @@ def test_without_bootstrap_there_is_null_in_place_of_an_interval(files):
     folder, *_ = files
     results, _ = run(folder, "weak", replicates=0)
     assert results["conditions"][0]["systems"]["weak"]["eer"]["low"] is None
-    assert "[" not in (folder / "out" / "results.md").read_text().splitlines()[4]
+    assert "[" not in (folder / "out" / "results.md").read_text().splitlines()[6]
 
 
 def test_without_conditions_all_trials_are_one(files):
@@ -134,8 +158,15 @@ def test_without_conditions_all_trials_are_one(files):
 def test_drawing_gets_the_conditions(files):
     folder, *_ = files
     seen = []
-    _, text = run(folder, "weak", draw=lambda parts, out: seen.extend(part.name for part in parts) or ["x.png"])
-    assert seen == [*CONDITIONS, "all"]
+
+    def draw(parts, out, caption):
+        seen.extend([*(part.name for part in parts), caption])
+        return ["x.png"]
+
+    results, text = run(folder, "weak", draw=draw)
+    assert seen[:-1] == [*CONDITIONS, "all"]
+    assert seen[-1].startswith(f"{folder.name}/trials, 576 trials (72 target / 504 nontarget), SHA-256 ")
+    assert results["trials"]["sha256"].startswith(seen[-1].split()[-1])
     assert "x.png" in text
 
 
@@ -164,7 +195,7 @@ def test_bad_input_is_one_clear_error_and_nothing_written(files, name, change, m
     assert not (folder / "out").exists()
 
 
-@pytest.mark.parametrize("settings", [{"names": ["a", "b"]}, {"names": [], "p_target": 1.5}, {"replicates": -1}])
+@pytest.mark.parametrize("settings", [{"names": ["a", "b"]}, {"p_target": [1.5]}, {"replicates": -1}])
 def test_impossible_settings(files, settings):
     folder, *_ = files
     with pytest.raises(ConfigError):

@@ -79,7 +79,8 @@ def test_histogram_figure():
 @pytest.mark.parametrize("scores", [[1.0, 1.0, 1.0], [0.0, 1.0, 1e9], [-1.0, 0.0, 1.0]])
 def test_extreme_scores_can_be_drawn(scores, tmp_path):
     target = np.array([False, False, True])
-    names = plot_detection([ConditionTrials("all", target, {"x": np.array(scores)}, SPEAKERS)], tmp_path)
+    parts = [ConditionTrials("all", target, {"x": np.array(scores)}, SPEAKERS)]
+    names = plot_detection(parts, tmp_path, "trials")
     for name in names:
         image = imread(tmp_path / name)
         assert image.std() > 0.02  # not blank
@@ -87,5 +88,8 @@ def test_extreme_scores_can_be_drawn(scores, tmp_path):
 
 def test_files_are_the_same_bytes_again(tmp_path):
     parts = [condition(size=500)]
-    written = [[(tmp_path / name).read_bytes() for name in plot_detection(parts, tmp_path)] for _ in range(2)]
+    written = [
+        [(tmp_path / name).read_bytes() for name in plot_detection(parts, tmp_path, "x", ("png", "pdf"))]
+        for _ in range(2)
+    ]
     assert written[0] == written[1]
