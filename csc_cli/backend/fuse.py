@@ -58,9 +58,10 @@ def train(
     llr = calibration.apply(*given.values(), quality=quality_of)
     before = {name: _cllr(values, key.target) for name, values in given.items()}
     after = _cllr(llr, key.target)
+    targets = int(key.target.sum())
     calibration_file.save(out, calibration, _speakers(key, enroll_utt2spk, utt2spk), {
-        "trials": Path(trials).name, "sha256": sha256(trials) if Path(trials).is_file() else None, "targets": int(key.target.sum()),
-        "nontargets": int((~key.target).sum()), "cllr_before": before, "cllr_after": after,
+        "trials": Path(trials).name, "sha256": sha256(trials) if Path(trials).is_file() else None,
+        "targets": targets, "nontargets": len(key) - targets, "cllr_before": before, "cllr_after": after,
     })  # fmt: skip
     was = ", ".join(f"{value:.4f}" + (f" ({name})" if len(before) > 1 else "") for name, value in before.items())
     return f"{_formula(calibration)}\nCllr on the {len(key)} trials of training: {was} -> {after:.4f}; written to {out}"

@@ -196,8 +196,9 @@ def _compare(system: SystemResult, first: SystemResult, drawn: _Drawn, drawn_fir
     def difference(figure: str) -> tuple[Measure, float]:
         apart = getattr(system, figure).value - getattr(first, figure).value
         values = getattr(drawn.values, figure) - getattr(drawn_first.values, figure)
-        ends = difference_interval(apart, values, drawn.speakers)
-        return Measure(apart, *ends), p_value(apart, values, drawn.speakers)
+        left_out = getattr(drawn.left_out, figure) - getattr(drawn_first.left_out, figure)
+        ends = difference_interval(apart, values, drawn.speakers, left_out=left_out)
+        return Measure(apart, *ends), p_value(apart, values, drawn.speakers, left_out)
 
     return Comparison(
         ratio("eer"), *difference("eer"), ratio("min_dcf"), *difference("min_dcf"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csc_cli.files import atomic_path
-from csc_cli.plots.detection import COLOURS, DASHES
+from csc_cli.plots.figures import COLOURS, DASHES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,6 +6,8 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy.special import ndtr, ndtri
+from scipy.stats import ttest_1samp
 
 from csc_cli.errors import ConfigError, DataError
 from csc_cli.kaldi.trials import Trials
@@ -19,6 +21,7 @@ from csc_cli.metrics.intervals import (
     difference_interval,
     draw_counts,
     interval,
+    leave_one_out,
     p_value,
 )  # fmt: skip
 from csc_cli.metrics.speakers import trial_speakers
@@ -140,6 +143,12 @@ def test_p_value_is_that_of_the_interval():
     for difference in np.linspace(-4, 4, 33):
         low, high = difference_interval(difference, values + difference, 12)
         assert (p_value(difference, values + difference, 12) < 0.05) == (not low <= 0 <= high)
+    # Leaving one out of a sample of 40 moves its mean by 1/39 of the apartness: the error is that of a mean.
+    sample = np.random.default_rng(1).normal(size=40)
+    left_out = (sample.sum() - sample) / 39
+    known = ttest_1samp(sample, 0.0).pvalue
+    assert p_value(sample.mean(), np.full(100, sample.mean()), 40, left_out) == pytest.approx(known, rel=1e-9)
+    assert p_value(sample.mean(), values, 40, left_out) == p_value(sample.mean(), values, 40)  # the larger error
     assert p_value(0.0, np.zeros(9), 5) == 1.0
     assert p_value(0.1, np.full(9, 0.1), 5) == 0.0
     assert np.isnan(p_value(0.1, np.zeros(0), 5))
@@ -165,38 +174,34 @@ def test_scores_that_are_not_numbers():
         bootstrap(np.full_like(scores, np.nan), trials.target, speakers, draw_counts(len(speakers.names), 2, 0))
 
 
-def cosine_sample(rng, speakers, each=5, dimensions=8, within=0.7):
-    """Cosine scores of every drawn speaker against `each` utterances of every one; spread differs by speaker."""
-    means = rng.normal(size=(speakers, dimensions))
-    enroll = means + 0.6 * within * rng.normal(size=means.shape)
-    spread = within * np.exp(0.3 * rng.normal(size=(speakers, 1, 1)))
-    test = (means[:, None] + spread * rng.normal(size=(speakers, each, dimensions))).reshape(-1, dimensions)
-    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (enroll, test)]
-    target = np.arange(speakers)[:, None] == np.repeat(np.arange(speakers), each)
-    return (unit[0] @ unit[1].T).ravel(), target.ravel()
+def test_skewness_moves_both_ends():
+    """Values without one speaker each: their spread is that of a mean, so is the acceleration, by its definition."""
+    rng = np.random.default_rng(0)
+    sample = rng.exponential(size=40)
+    left_out = (sample.sum() - sample) / 39
+    values = rng.choice(sample, size=(100_000, 40)).mean(axis=1)
+    low, high = interval(sample.mean(), values, 10**6, left_out=left_out)
+    skewness = np.mean((sample - sample.mean()) ** 3) / sample.std() ** 3
+    a, shift = skewness / (6 * np.sqrt(40)), ndtri(np.mean(values < sample.mean()))
+    expected = [ndtr(shift + (shift + z) / (1 - a * (shift + z))) for z in (-1.96, 1.96)]
+    assert (low, high) == pytest.approx(tuple(np.quantile(values, expected)), rel=1e-3)
+    assert high > interval(sample.mean(), values, 10**6).high
 
 
-def coverage(metric, which, draws, speakers=40, replicates=300):
-    """How often the 95 % interval of `draws` samples of speakers holds the value of a large population."""
-    truth = np.mean([metric(*cosine_sample(np.random.default_rng(10**6 + i), 1200)) for i in range(3)])
-    ids = [f"s{i}" for i in range(speakers)]
-    utterances = [f"{name}-{i}" for name in ids for i in range(5)]
-    pairs = list(product(ids, utterances))
-    _, target = cosine_sample(np.random.default_rng(0), speakers)
-    trials = Trials.of(*zip(*pairs, strict=True), target)
-    of = trial_speakers(trials)
-    held = 0
-    for i in range(draws):
-        scores, _ = cosine_sample(np.random.default_rng(i), speakers)
-        replicated = bootstrap(scores, target, of, draw_counts(speakers, replicates, i), p_target=0.05)
-        low, high = interval(metric(scores, target), getattr(replicated, which), speakers)
-        held += low <= truth <= high
-    return held / draws
+def test_who_is_left_out():
+    trials, *_ = mixed_trials(np.random.default_rng(0))
+    speakers = trial_speakers(trials)
+    assert (leave_one_out(speakers) == 1 - np.eye(len(speakers.names))).all()
+    part = speakers.subset(trials.enroll == "s0")
+    rows = leave_one_out(part)
+    assert len(rows) == part.present
+    assert (rows.sum(axis=1) == len(speakers.names) - 1).all()
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    ("metric", "which"), [(lambda s, t: eer(s, t).rate, "eer"), (lambda s, t: min_dcf(s, t, 0.05), "min_dcf")]
-)
-def test_intervals_cover_the_truth(metric, which):
-    assert 0.90 <= coverage(metric, which, draws=200) <= 0.98
+def test_costs_on_the_scale_of_logarithms():
+    values = np.exp(np.random.default_rng(0).normal(-0.5, 0.3, size=200_000))
+    # Logarithms of replicates lie 0.5 below that of the estimate 1.
+    low, high = cost_interval(1.0, values, 10**6, logarithm=True)
+    assert (np.log(low), np.log(high)) == pytest.approx((0.5 - 1.96 * 0.3, 0.5 + 1.96 * 0.3), abs=0.01)
+    assert cost_interval(0.5, 0.5 * values, 10**6, highest=0.7, logarithm=True).high == 0.7
+    assert cost_interval(0.0, np.zeros(100), 30, logarithm=True).low == 0
