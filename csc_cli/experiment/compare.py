@@ -15,7 +15,7 @@ from csc_cli.experiment.grid import Grid, System, TrialSet
 from csc_cli.experiment.measure import Draws, Floats
 from csc_cli.experiment.results import State, mean_draws, state_of
 from csc_cli.metrics.evaluation import Measure
-from csc_cli.metrics.intervals import interval
+from csc_cli.metrics.intervals import cost_interval, difference_interval, interval
 
 COMPARED = ("labels", "no labels")  # groups that have a baseline
 
@@ -136,17 +136,22 @@ def chosen(choices: Choices | None, table: Table) -> dict[str, str]:
     return {group: name for group, name in named.items() if name is not None}
 
 
-def measure(values: Floats, draws: Floats, speakers: int) -> Measure:
-    """A value with its 95 % interval."""
-    return Measure(float(values), *interval(float(values), draws, speakers))
-
-
 def eer(draws: Draws, k: int) -> Measure:
-    return measure(draws.eer[k], draws.eer_draws[k], int(draws.speakers[k]))
+    """With its 95 % interval, in condition k."""
+    value, speakers = float(draws.eer[k]), int(draws.speakers[k])
+    return Measure(value, *interval(value, draws.eer_draws[k], speakers, left_out=left_out(draws, "eer", k)))
 
 
 def min_dcf(draws: Draws, k: int) -> Measure:
-    return measure(draws.min_dcf[k], draws.min_dcf_draws[k], int(draws.speakers[k]))
+    """With its 95 % interval, in condition k."""
+    value, speakers = float(draws.min_dcf[k]), int(draws.speakers[k])
+    return Measure(value, *cost_interval(value, draws.min_dcf_draws[k], speakers, highest=1.0))
+
+
+def left_out(draws: Draws, name: str, k: int) -> Floats | None:
+    """The figure without one speaker each, for the speakers of condition k; None where that is not known."""
+    values = getattr(draws, f"{name}_left_out")
+    return None if values is None else values[k][~np.isnan(values[k])]
 
 
 def against(system: Draws, baseline: Draws, k: int) -> Against:
@@ -156,11 +161,15 @@ def against(system: Draws, baseline: Draws, k: int) -> Against:
     def ratio(name: str) -> Measure:
         a, b = (getattr(draws, name) for draws in (system, baseline))
         a_draws, b_draws = (getattr(draws, f"{name}_draws")[k] for draws in (system, baseline))
-        return measure(divide(a[k], b[k]), divide(a_draws, b_draws), speakers)
+        a_left, b_left = (left_out(draws, name, k) for draws in (system, baseline))
+        skewness = None if a_left is None or b_left is None else divide(a_left, b_left)
+        value = float(divide(a[k], b[k]))
+        return Measure(value, *interval(value, divide(a_draws, b_draws), speakers, left_out=skewness))
 
-    difference = measure(
-        system.eer[k] - baseline.eer[k], system.eer_draws[k] - baseline.eer_draws[k], speakers
-    )  # fmt: skip
+    value, draws = float(system.eer[k] - baseline.eer[k]), system.eer_draws[k] - baseline.eer_draws[k]
+    a_left, b_left = (left_out(draws, "eer", k) for draws in (system, baseline))
+    apart = None if a_left is None or b_left is None else a_left - b_left
+    difference = Measure(value, *difference_interval(value, draws, speakers, left_out=apart))
     return Against(ratio("eer"), difference, ratio("min_dcf"))
 
 

@@ -18,7 +18,8 @@ from csc_cli.kaldi.trials import join, read_scores, read_trials
 from csc_cli.metrics import detection
 from csc_cli.metrics.conditions import conditions
 from csc_cli.metrics.evaluation import ConditionTrials, by_condition
-from csc_cli.metrics.intervals import bootstrap, draw_counts
+from csc_cli.metrics.intervals import bootstrap, draw_counts, leave_one_out
+from csc_cli.metrics.resampling import Replicates
 from csc_cli.metrics.speakers import trial_speakers
 
 Floats = NDArray[np.float64]
@@ -27,7 +28,7 @@ P_TARGET = 0.01  # the default of the metrics
 
 @dataclass(frozen=True)
 class Draws:
-    """K conditions, the last one all trials together where there are several; R draws of the speakers."""
+    """K conditions, the last one all trials together where there are several; R draws of the speakers, S speakers."""
 
     conditions: tuple[str, ...]
     speakers: NDArray[np.int64]  # (K,) that occur in a condition
@@ -36,10 +37,12 @@ class Draws:
     min_dcf: Floats  # (K,)
     eer_draws: Floats  # (K, R)
     min_dcf_draws: Floats  # (K, R)
+    eer_left_out: Floats | None = None  # (K, S) without a speaker; NaN where he has no trial; None in older files
+    min_dcf_left_out: Floats | None = None  # (K, S)
 
     def save(self, path: Path) -> None:
         with atomic_path(path) as target, open(target, "wb") as stream:
-            np.savez(stream, **{name: np.asarray(value) for name, value in vars(self).items()})  # type: ignore[arg-type]
+            np.savez(stream, **{name: np.asarray(value) for name, value in vars(self).items() if value is not None})  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, path: Path) -> Draws:
@@ -67,6 +70,7 @@ def draw_errors(trials_dir: Path, scores: Path, replicates: int) -> Draws:
     parts = by_condition(whole, *conditions(trials, utt2cond if utt2cond.exists() else None))
     counts = draw_counts(len(speakers.names), replicates, 0)
     drawn = [bootstrap(part.scores[""], part.target, part.speakers, counts) for part in parts]
+    left_out = [_without_one(part) for part in parts] if replicates else []
     rates = [detection.eer(part.scores[""], part.target) for part in parts]
     costs = [detection.min_dcf(part.scores[""], part.target) for part in parts]
     return Draws(
@@ -77,4 +81,17 @@ def draw_errors(trials_dir: Path, scores: Path, replicates: int) -> Draws:
         np.array(costs),
         np.array([draws.eer for draws in drawn]),
         np.array([draws.min_dcf for draws in drawn]),
+        np.array([draws.eer for draws in left_out]) if left_out else None,
+        np.array([draws.min_dcf for draws in left_out]) if left_out else None,
     )
+
+
+def _without_one(part: ConditionTrials) -> Replicates:
+    """Its figures without each of the S speakers."""
+    counts = leave_one_out(part.speakers)
+    drawn = bootstrap(part.scores[""], part.target, part.speakers, counts)
+    left_out = counts.argmin(axis=1)  # (P,)
+    found = [np.full((len(part.speakers.names), *values.shape[1:]), np.nan) for values in drawn]
+    for array, values in zip(found, drawn, strict=True):
+        array[left_out] = values
+    return Replicates(*found)

@@ -62,4 +62,8 @@ def mean_draws(seeds: Sequence[Draws]) -> Draws:
         name: np.mean([getattr(draws, name) for draws in seeds], axis=0)
         for name in ("eer", "eer_threshold", "min_dcf", "eer_draws", "min_dcf_draws")
     }
+    for name in ("eer_left_out", "min_dcf_left_out"):
+        values = [getattr(draws, name) for draws in seeds]
+        if all(value is not None for value in values):
+            means[name] = np.mean(values, axis=0)
     return Draws(first.conditions, first.speakers, **means)

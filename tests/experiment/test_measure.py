@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,9 @@ def test_one_seed_gives_what_csc_evaluate_gives(trials: Path) -> None:
         for name, measure in rates.items():
             expected = condition["systems"][name]["eer"]
             assert vars(measure) == pytest.approx(expected), (condition["name"], name)
+        costs = {"a": compare.min_dcf(first, k), "b": compare.min_dcf(second, k)}
+        for name, measure in costs.items():
+            assert vars(measure) == pytest.approx(condition["systems"][name]["min_dcf"]), (condition["name"], name)
         found = compare.against(second, first, k)
         for part in ("eer_ratio", "eer_difference", "min_dcf_ratio"):
             expected = condition["comparisons"]["b"][part]
@@ -67,6 +71,16 @@ def test_draws_survive_their_file(trials: Path) -> None:
     again = Draws.load(trials / "draws.npz")
     assert again.conditions == draws.conditions
     np.testing.assert_array_equal(again.eer_draws, draws.eer_draws)
+    np.testing.assert_array_equal(again.eer_left_out, draws.eer_left_out)
+
+
+def test_draws_of_an_older_file_still_have_intervals(trials: Path) -> None:
+    draws = replace(draw_errors(trials, trials / "a", DRAWS), eer_left_out=None, min_dcf_left_out=None)
+    draws.save(trials / "draws.npz")
+    again = Draws.load(trials / "draws.npz")
+    assert again.eer_left_out is None
+    assert compare.eer(again, 0).low < compare.eer(again, 0).high
+    assert np.isfinite(compare.against(mean_draws([again, again]), again, 0).eer_ratio.low)
 
 
 def test_the_ratio_of_means_over_seeds(trials: Path) -> None:
