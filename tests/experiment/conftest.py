@@ -85,7 +85,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(run, "ThreadPoolExecutor", Inline)
     # Pictures take most of the time; those of a comparison have tests of their own.
     for name in ("curves.plot_curves", "detection.plot_detection"):
-        monkeypatch.setattr(f"csc_cli.plots.{name}", lambda *_: [])
+        monkeypatch.setattr(f"csc_cli.plots.{name}", lambda *_, **__: [])
     for name in ("plot_sir", "plot_course"):
         monkeypatch.setattr(report, name, lambda *_: None)
     # Steps do not depend on how busy the machine is.
