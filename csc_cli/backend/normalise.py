@@ -110,10 +110,9 @@ def _line(
 
 
 def _statistics(scores: NDArray[np.floating], top: int | None) -> tuple[Floats, Floats]:
-    if top is None or top == scores.shape[1]:
-        return scores.mean(axis=1, dtype=np.float64), scores.std(axis=1, dtype=np.float64)
-    from csc_cli.backend import kernels
-
-    means, deviations = np.empty(len(scores)), np.empty(len(scores))
-    kernels.best_statistics(np.ascontiguousarray(scores), top, means, deviations)
-    return means, deviations
+    """Mean and standard deviation (R,) of each row of (R, C), or of its `top` highest; the rows are reordered."""
+    if top is not None and top < scores.shape[1]:
+        scores = np.ascontiguousarray(scores)
+        scores.partition(scores.shape[1] - top, axis=1)
+        scores = scores[:, -top:]
+    return scores.mean(axis=1, dtype=np.float64), scores.std(axis=1, dtype=np.float64)

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
 
+from csc_cli.backend.diagonal import diagonalise
 from csc_cli.backend.forms import PairForm
 from csc_cli.backend.plda_training import estimate
 from csc_cli.backend.statistics import SpeakerStatistics
@@ -57,7 +57,7 @@ class Plda:
         Raises:
             DataError: the within-speaker covariance is not positive definite, or a part is not finite.
         """
-        return cls.of(np.asarray(mean), *diagonalise(np.asarray(within), np.asarray(between)))
+        return cls.of(np.asarray(mean), *_parameters(np.asarray(within), np.asarray(between)))
 
     def fit(self, x: NDArray[np.floating], speakers: Sequence[str] | NDArray[np.generic]) -> Plda:
         """Learn from x (N, D) and the speaker of each (N,).
@@ -75,7 +75,7 @@ class Plda:
         """
         within, between = estimate(statistics, self.iterations)
         self.mean_ = statistics.means.mean(axis=0)
-        self.transform_, self.psi_ = diagonalise(within, between)
+        self.transform_, self.psi_ = _parameters(within, between)
         return self
 
     @property
@@ -155,23 +155,12 @@ class Plda:
         return Plda.of(self.mean_, self.transform_ / np.sqrt(within)[:, None], self.psi_ / within)
 
 
-def diagonalise(within: Floats, between: Floats) -> tuple[Floats, Floats]:
-    """A (D, D) and psi (D,) with A W A' = I and A B A' = diag(psi), psi descending, floored at zero.
-
-    Raises:
-        DataError: `within` is not positive definite.
-    """
-    try:
-        psi, vectors = scipy.linalg.eigh(between, within)
-    except (ValueError, np.linalg.LinAlgError):
-        raise DataError(
-            "the within-speaker covariance is singular: some directions do not vary within speakers; "
-            "reduce the dimension first (csc lda train)"
-        ) from None
-    transform = vectors.T[::-1]
+def _parameters(within: Floats, between: Floats) -> tuple[Floats, Floats]:
+    """A (D, D) and psi (D,), floored at zero; errors as `diagonalise`."""
+    psi, transform, _ = diagonalise(within, between)
     # Unique but for the sign of each row: the largest value of a row is positive.
     signs = np.sign(transform[np.arange(len(psi)), np.abs(transform).argmax(axis=1)])
-    return transform * signs[:, None], np.maximum(psi[::-1], 0)
+    return transform * signs[:, None], np.maximum(psi, 0)
 
 
 def _check(plda: Plda) -> None:

@@ -6,9 +6,9 @@ Legend: K speakers, D dimensions, n utterances of a speaker, S scatter within sp
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
 from numpy.typing import NDArray
 
+from csc_cli.backend.diagonal import diagonalise
 from csc_cli.backend.statistics import SpeakerStatistics
 
 Floats = NDArray[np.float64]
@@ -25,44 +25,23 @@ def estimate(statistics: SpeakerStatistics, iterations: int) -> tuple[Floats, Fl
         DataError: as `SpeakerStatistics.check`.
     """
     statistics.check("PLDA")
-    order = np.argsort(statistics.counts, kind="stable")
-    means = statistics.means[order] - statistics.means.mean(axis=0)
-    sizes, starts, members = np.unique(statistics.counts[order], return_index=True, return_counts=True)
-    groups = [slice(start, start + count) for start, count in zip(starts, members)]
+    means = statistics.means - statistics.means.mean(axis=0)
     within = between = np.eye(means.shape[1])
     for _ in range(iterations):
-        within, between = _iterate(statistics, means, sizes, groups, within, between)
+        within, between = _iterate(statistics, means, within, between)
     return within, between
 
 
-def _iterate(
-    statistics: SpeakerStatistics,
-    means: Floats,
-    sizes: NDArray[np.int64],
-    groups: list[slice],
-    within: Floats,
-    between: Floats,
-) -> tuple[Floats, Floats]:
+def _iterate(statistics: SpeakerStatistics, means: Floats, within: Floats, between: Floats) -> tuple[Floats, Floats]:
     """One step, where W = I and B = diag(psi): every V is diagonal there, w = n V m, and m - w = w / (n psi)."""
-    psi, vectors = scipy.linalg.eigh(between, within)
-    back = np.linalg.inv(vectors)  # x = back' latent
-    latent = means @ vectors  # (K, D)
-    for_between = np.zeros_like(within)  # sum of w w'
-    for_within = np.zeros_like(within)  # sum of w w' / n
-    variance, of_utterances = np.zeros(len(psi)), np.zeros(len(psi))  # sum of V, of n V
-    for n, group in zip(sizes, groups):
-        posterior = psi / (1 + n * psi)
-        w = latent[group] * (n * posterior)
-        squared = w.T @ w
-        for_between += squared
-        for_within += squared / n
-        variance += len(w) * posterior
-        of_utterances += len(w) * n * posterior
-    for_within /= np.outer(psi, psi)
-    speakers = len(means)
-    new_between = back.T @ (for_between + np.diag(variance)) @ back / speakers
-    new_within = (statistics.scatter + back.T @ (for_within + np.diag(of_utterances)) @ back) / statistics.total
-    return _symmetric(new_within), _symmetric(new_between)
+    psi, transform, back = diagonalise(within, between)
+    n = statistics.counts[:, None]  # (K, 1)
+    posterior = psi / (1 + n * psi)  # V (K, D)
+    w = (means @ transform.T) * (n * posterior)
+    rest = w / (np.sqrt(n) * psi)  # sqrt(n) (m - w)
+    new_between = back @ (w.T @ w + np.diag(posterior.sum(axis=0))) @ back.T / len(means)
+    new_within = statistics.scatter + back @ (rest.T @ rest + np.diag((n * posterior).sum(axis=0))) @ back.T
+    return _symmetric(new_within / statistics.total), _symmetric(new_between)
 
 
 def _symmetric(matrix: Floats) -> Floats:

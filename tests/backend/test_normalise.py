@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from csc_cli.backend import kernels, normalise
+from csc_cli.backend import normalise
 from csc_cli.backend.backends import Backend, Cosine, PldaBackend
 from csc_cli.backend.forms import PairForm
 from csc_cli.backend.normalise import normaliser
@@ -75,23 +75,6 @@ def test_scale_and_offset_of_all_scores_change_nothing() -> None:
         made = normaliser("as", lambda f=forms: f[1], lambda f=forms: f[2], list("abcd"), list("uvwxyz"), top_n=9)
         results.append(made.of_all(forms[0].of_all(), slice(None)))
     assert results[0] == pytest.approx(results[1], abs=1e-4)
-
-
-@pytest.mark.parametrize("columns", [7, 256, 1000, 5000])
-def test_the_best_of_many(columns: int) -> None:
-    """Of heavy tails, ties, steps, and rows whose best all stand where a sample would not see them."""
-    draw = np.random.default_rng(2)
-    rows = [draw.normal(size=columns), draw.standard_cauchy(columns), draw.integers(0, 3, columns), np.zeros(columns)]
-    hidden = np.zeros(columns)
-    hidden[1 :: max(2, columns // 256)] = 1 + draw.random(len(hidden[1 :: max(2, columns // 256)]))
-    rows += [hidden, -hidden, np.arange(columns), -np.arange(columns)]
-    scores = np.array(rows, np.float32)
-    for n in {2, 5, columns // 30 + 2, columns // 2, columns - 1}:
-        means, deviations = np.empty(len(rows)), np.empty(len(rows))
-        kernels.best_statistics(scores, n, means, deviations)
-        best = np.sort(scores.astype(float), axis=1)[:, -n:]
-        assert means == pytest.approx(best.mean(axis=1), rel=1e-9)
-        assert deviations == pytest.approx(best.std(axis=1), rel=1e-9, abs=1e-12)
 
 
 def test_what_is_no_cohort() -> None:

@@ -10,9 +10,10 @@ from scipy.stats import multivariate_normal
 
 from csc_cli.backend.adapt import AdaptConfig, adapt, mean_and_covariance
 from csc_cli.backend.chain import Chain
+from csc_cli.backend.diagonal import diagonalise
 from csc_cli.backend.files import load_mean
 from csc_cli.backend.model_files import read_matrix, read_plda
-from csc_cli.backend.plda import Plda, diagonalise
+from csc_cli.backend.plda import Plda
 from csc_cli.backend.transforms import Affine, Centre, LengthNorm
 from csc_cli.errors import ConfigError, DataError
 from csc_cli.kaldi.tables import read_keyed, stack_vectors
