@@ -50,7 +50,9 @@ def _blocks(scorer: Scorer, enroll: NDArray[np.intp]) -> list[NDArray[np.intp]]:
 
 
 def _scores(scorer: Scorer, block: NDArray[np.intp], test: NDArray[np.intp], enroll_names: Sequence[str]) -> Floats:
-    scores = scorer.of_all(block)[:, test]
+    scores = scorer.of_all(block)
+    if len(test) < scores.shape[1]:
+        scores = scores[:, test]
     if not np.isfinite(scores).all():
         row = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])
         raise DataError(f"scores of '{enroll_names[block[row]]}' that are not finite; look at its vectors")

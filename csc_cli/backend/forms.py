@@ -6,6 +6,7 @@ Legend: E enrollments, V test vectors, D dimensions, N pairs, G groups of enroll
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,13 +54,17 @@ class PairForm:
         return scores
 
     def of_all(self, enroll: slice | Index = slice(None), test: slice | Index = slice(None)) -> Floats:
-        """The scores of all pairs of some enrollments and some tests, by matrix products: (E', V')."""
-        left, right = self.left[enroll], self.right[test]
-        scores = left @ right.T
-        scores += self.constant[enroll, None]
-        if len(self.curvature):
-            groups, of = np.unique(self.group[enroll], return_inverse=True)
-            squares = self.curvature[groups] @ np.square(right).T  # (G', V')
-            for g in range(len(groups)):
-                scores[of == g] += squares[g]
-        return scores
+        """The scores of all pairs of some enrollments and some tests, by a matrix product: (E', V')."""
+        left, right = self._extended
+        return left[enroll] @ right[test].T
+
+    @cached_property
+    def _extended(self) -> tuple[Floats, Floats]:
+        """Both sides with more columns, so that the inner product of two rows is the whole score."""
+        if not len(self.curvature) and not self.constant.any():
+            return self.left, self.right
+        groups = np.eye(len(self.curvature), dtype=self.left.dtype)[self.group] if len(self.curvature) else None
+        squares = np.square(self.right) @ self.curvature.T  # (V, G)
+        ones = np.ones((len(self.right), 1), self.right.dtype)
+        left = [self.left, self.constant[:, None]] + ([groups] if groups is not None else [])
+        return np.hstack(left), np.hstack([self.right, ones, squares])

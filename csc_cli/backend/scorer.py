@@ -64,16 +64,24 @@ class Scorer:
     def of_all(self, enroll: Index) -> Floats:
         """The scores of some enrollments with all test utterances (E', U), by matrix products."""
         members = self.members[enroll]
-        shape = (*members.shape, len(self.form.right))
-        scores, cosines = np.full(shape, -np.inf), np.full(shape if self.attention is not None else (0, 0, 0), -np.inf)
         there = members >= 0
-        left = members[there]
-        part = self.form.of_all(left)
-        scores[there] = self.normaliser.of_all(part, left) if self.normaliser is not None else part
+        part = np.asarray(self.form.of_all(members[there]), np.float64)
+        if self.normaliser is not None:
+            part = self.normaliser.of_all(part, members[there])
+        if members.shape[1] == 1 and there.all():
+            return self._of_streams(part)
+        scores = np.full((*members.shape, part.shape[1]), -np.inf)
+        scores[there] = part
+        cosines = np.full_like(scores, -np.inf)
         if self.attention is not None:
-            cosines[there] = self.attention.of_all(left)
-        joined = self._joined(scores, cosines)  # (E', V)
-        return self._pooled(np.where(self.rows >= 0, joined[:, self.rows], -np.inf))
+            cosines[there] = self.attention.of_all(members[there])
+        return self._of_streams(self._joined(scores, cosines))
+
+    def _of_streams(self, scores: Floats) -> Floats:
+        """Of all test vectors (E', V) -> of all test utterances (E', U)."""
+        if self.rows.shape[1] == 1 and np.array_equal(self.rows[:, 0], np.arange(scores.shape[1])):
+            return self._pooled(scores[..., None])
+        return self._pooled(np.where(self.rows >= 0, scores[:, self.rows], -np.inf))
 
     def _scores(self, left: Index, right: Index) -> Floats:
         scores = self.form.of_pairs(left, right)
