@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from csc_cli.backend import kernels
 from csc_cli.backend.backends import Backend, Cosine, PldaBackend
+from csc_cli.backend.calibration_file import load_calibration
 from csc_cli.backend.chain import Chain, chain_of
 from csc_cli.backend.dense import write_all
 from csc_cli.backend.forms import PairForm
@@ -110,14 +111,26 @@ def _scorer(backend: Backend, enroll: Side, test: Side, chain: Chain, settings: 
     if settings.enroll_by == "attention":
         units = unit_length(enroll.vectors, enroll.keys) * settings.attention_scale
         attention = PairForm.product(units, unit_length(test.vectors, test.keys))
+    calibrate = _calibration(settings.calibration) if settings.calibration is not None else None
     return Scorer(
         backend.form(enroll.vectors, enroll.counts, test.vectors),
         enroll.rows,
         test.rows,
-        settings.pooling,
+        settings.pooling or ("max" if calibrate is None else "log-mean"),
         _normaliser(backend, enroll, test, chain, settings),
         attention,
+        calibrate,
     )
+
+
+def _calibration(path: str | Path) -> Callable[[Floats], Floats]:
+    calibration = load_calibration(path)
+    try:
+        calibration.apply(np.zeros(1))
+    except DataError as error:
+        advice = "pool the streams of each system first, then use csc calibrate apply or csc fuse apply"
+        raise DataError(f"{path}: {error}; here it has one score alone: {advice}") from error
+    return calibration.apply
 
 
 def _normaliser(backend: Backend, enroll: Side, test: Side, chain: Chain, settings: ScoreSettings) -> Normaliser | None:

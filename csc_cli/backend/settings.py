@@ -33,7 +33,7 @@ class ScoreSettings(ChainSettings):
 
     trials_format: Literal["kaldi", "voxceleb"] = "kaldi"
     streams: str | Path | None = None  # test utterance -> its vectors
-    pooling: Pool = "max"
+    pooling: Pool | None = None  # default: log-mean of calibrated scores, max of others
     num_utts: str | None = None  # of how many utterances each enrollment is the mean (PLDA)
     enroll_spk2utt: str | Path | None = None  # enrollment -> its utterances, where the vectors are theirs
     enroll_by: EnrollBy = "vectors"
@@ -41,6 +41,7 @@ class ScoreSettings(ChainSettings):
     norm: Norm | None = None
     cohort: str | None = None
     top_n: int = 300
+    calibration: str | Path | None = None  # of each stream's score, before pooling
     skip_missing: bool = False
     nj: int = 1  # threads
 

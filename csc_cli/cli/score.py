@@ -27,8 +27,11 @@ SETTINGS = (
                  help="Lines 'ENROLL TEST [target|nontarget]', or '1|0 ENROLL TEST'."),
     click.option("--streams", type=options.Source(), metavar="UTT2STREAMS",
                  help="Lines 'UTT UTT-s1 UTT-s2': the vectors of TEST that belong to a test utterance."),
-    click.option("--pool", "pooling", type=click.Choice(["max", "log-mean"]), default="max", show_default=True,
-                 help="How the scores of an utterance's streams become one (log-mean: for calibrated log ratios)."),
+    click.option("--pool", "pooling", type=click.Choice(["max", "log-mean"]),
+                 help="How the scores of an utterance's streams become one (log-mean: for calibrated log ratios).  "
+                 "[default: log-mean with --calibration, else max]"),
+    click.option("--calibration", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+                 help="Make each stream's score a log likelihood ratio first (a file of 'csc calibrate train')."),
     click.option("--enroll-spk2utt", type=options.Source(), metavar="SPK2UTT",
                  help="Lines 'ENROLLMENT UTT UTT': ENROLL has a vector for each of these utterances."),
     click.option("--enroll-by", type=click.Choice(["vectors", "scores", "attention"]), default="vectors",

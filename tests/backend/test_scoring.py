@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from csc_cli.backend import scoring
+from csc_cli.backend.calibrate import Calibration
+from csc_cli.backend.calibration_file import save
 from csc_cli.backend.model_files import read_plda, write_plda
 from csc_cli.backend.plda import Plda
 from csc_cli.backend.scoring import score_cosine, score_plda
@@ -67,6 +69,29 @@ def test_pair_by_pair(case, monkeypatch, block, pooling):
         expected = max(each) if pooling == "max" else np.log(np.mean(np.exp(each)))
         assert float(score) == pytest.approx(expected, abs=1e-8)
     assert f"pooled by {pooling} over up to 3 streams" in summary
+
+
+@pytest.mark.parametrize("pooling", [None, "max", "log-mean"])
+def test_streams_are_calibrated_before_they_are_pooled(case, pooling):
+    folder, _, enroll, streams, vectors = case
+    save(folder / "calibration", Calibration.of({"cosine": 5.0}, {}, -2.0, 0.5), [], {})
+    rows, summary = run(folder, streams=folder / "utt2streams", pooling=pooling, calibration=folder / "calibration")
+    for e, t, score in rows:
+        each = [5 * cosine(enroll[e], vectors[stream]) - 2 for stream in streams[t]]
+        expected = max(each) if pooling == "max" else np.log(np.mean(np.exp(each)))
+        assert float(score) == pytest.approx(expected, abs=1e-7)
+    assert f"pooled by {pooling or 'log-mean'}" in summary
+
+
+def test_a_calibration_of_more_than_a_score(case):
+    folder, *_ = case
+    for made in (
+        Calibration.of({"a": 1.0, "b": 1.0}, {}, 0, 0.5),
+        Calibration.of({"a": 1.0}, {"seconds": 1.0}, 0, 0.5),
+    ):
+        save(folder / "calibration", made, [], {})
+        with pytest.raises(DataError, match=r"calibration: .*here it has one score alone: pool the streams"):
+            run(folder, streams=folder / "utt2streams", calibration=folder / "calibration")
 
 
 @pytest.mark.parametrize("how", ["mean", "center_on"])
