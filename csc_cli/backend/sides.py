@@ -40,7 +40,9 @@ class Side:
         """Each unit with the one mean of its vectors."""
         there = self.rows >= 0
         counts = there.sum(axis=1)
-        sums = np.where(there[..., None], self.vectors[self.rows], 0).sum(axis=1)
+        sums = np.zeros((len(self.names), self.vectors.shape[1]))
+        for has, row in zip(there.T, self.rows.T, strict=True):
+            sums[has] += self.vectors[row[has]]
         rows = np.where(counts > 0, np.arange(len(self.names)), -1)[:, None]
         return Side(self.names, self.names, sums / np.maximum(counts, 1)[:, None], rows, np.maximum(counts, 1))
 
