@@ -28,7 +28,7 @@ FLAT = 1e-9  # curvature, relative to that of guessing, below which the cost has
 def cost(llr: Floats, target: Bools, prior: float) -> float:
     """C in nats for the log likelihood ratios of N trials.
 
-    >>> round(cost(np.zeros(2), np.array([True, False]), 0.5) / np.log(2), 6)
+    >>> float(round(cost(np.zeros(2), np.array([True, False]), 0.5) / np.log(2), 6))
     1.0
     """
     offset = log_odds(prior)
