@@ -98,9 +98,12 @@ def _parse_sound(path: Path, data: bytes, in_order: bool) -> Table | None:
         return None
     keys = [row[0] for row in rows]
     ascending = all(map(operator.lt, keys, islice(keys, 1, None)))
-    if not ascending and (in_order or len(set(keys)) != len(keys)):
+    if not ascending and len(set(keys)) != len(keys):
         return None
-    return Table(path, keys, [row[1].rstrip() for row in rows], range(1, len(keys) + 1), [])
+    table = Table(path, keys, [row[1].rstrip() for row in rows], range(1, len(keys) + 1), [])
+    if in_order and not ascending:
+        table.faults += order_faults(table)
+    return table
 
 
 def _parse_faulty(path: Path, data: bytes, in_order: bool, values: bool) -> Table:

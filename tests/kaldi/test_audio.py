@@ -17,6 +17,7 @@ from csc_cli.errors import AudioError
 from csc_cli.kaldi import audio as module
 from csc_cli.kaldi.audio import Header, duration_s, length_samples, read_audio, read_header, scan, write_audio
 from csc_cli.kaldi.datadir import Utterance
+from csc_cli.kaldi.sources import Part
 
 RATE = 8000
 
@@ -198,6 +199,14 @@ def test_recordings_within_an_archive(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", known["b"], RATE)
     (tmp_path / "a.wav").rename(tmp_path / "a.wav:7")
     assert len(read_audio(tmp_path / "a.wav:7")[0]) == 4001
+
+
+def test_a_part_of_a_file_is_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"0123456789")
+    part, whole = Part(str(tmp_path / "a"), 4, "a"), io.BytesIO(b"456789")
+    for move in ((2, 0), (1, 1), (-2, 2), (0, 2), (0, 0), (3, 1), (-1, 1)):
+        assert part.seek(*move) == whole.seek(*move) and part.tell() == whole.tell()
+        assert part.read(1) == whole.read(1)
 
 
 def test_scanning_holds_little_and_finds_what_reading_finds(wav: Path, monkeypatch: pytest.MonkeyPatch) -> None:

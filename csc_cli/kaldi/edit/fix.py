@@ -113,7 +113,7 @@ def _sound(structure: Structure, faults: Sequence[Fault]) -> dict[str, Mapping[s
             continue
         of[name] = {key: value for key, value, line in rows if line not in unsound} if unsound else table.as_dict()
     utt2spk = of.get("utt2spk") or _utt2spk(structure.spk2utt)
-    return {**of, "utt2spk": dict(sorted(utt2spk.items()))}
+    return {**of, "utt2spk": {key: utt2spk[key] for key in sorted(utt2spk)}}
 
 
 def _utt2spk(spk2utt: Table | None) -> dict[str, str]:

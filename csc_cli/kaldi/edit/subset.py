@@ -60,7 +60,7 @@ def chosen(data: Tables, choice: Choice) -> list[str]:
         return utterances[-number:]
     if choice.how == "shortest":
         lengths = _lengths(data)
-        return sorted(utterances, key=lambda utterance: (lengths[utterance], utterance))[:number]
+        return sorted(utterances, key=lengths.__getitem__)[:number]  # of equals the first
     if choice.how == "per-spk":
         return [utterance for own in data.spk2utt.values() for utterance in own[:: max(1, len(own) // number)][:number]]
     if choice.how == "speakers":

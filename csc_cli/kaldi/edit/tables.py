@@ -97,7 +97,8 @@ class Tables:
             rows = [f"{speaker} {' '.join(utterances)}\n" for speaker, utterances in self.spk2utt.items()]
         else:
             # Code points ascend as their UTF-8 does.
-            rows = [f"{key} {value}\n" if value else f"{key}\n" for key, value in sorted(self.of[name].items())]
+            table = self.of[name]
+            rows = [f"{key} {table[key]}\n" if table[key] else f"{key}\n" for key in sorted(table)]
         return "".join(rows).encode()
 
     def summary(self, source: Tables) -> str:

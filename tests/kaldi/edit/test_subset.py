@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from csc_cli.errors import DataError
+from csc_cli.kaldi.edit.lengths import durations_s
 from csc_cli.kaldi.edit.subset import Choice, chosen, drand48, spread, subset_data_dir
 from csc_cli.kaldi.edit.tables import read_tables
 
@@ -70,6 +71,15 @@ def test_the_shortest_are_found_by_whatever_says_how_long_they_are(four: Path, s
     other = make_data_dir("other", speakers=1, utterances=1, seconds=0.5)
     os.replace(other / "wav" / "spk0-utt0.wav", path / "wav" / "spk0-utt1.wav")
     assert chosen(read_tables(path), Choice(1, "shortest")) == ["spk0-utt1"]
+
+
+def test_a_segment_to_the_end_is_as_long_as_its_recording_lets_it(make_data_dir: Callable[..., Path]) -> None:
+    path = make_data_dir(speakers=1, utterances=1)
+    (path / "segments").write_text("spk0-a spk0-utt0 0.75 -1\nspk0-b spk0-utt0 0.5 0.9\nspk0-c spk0-utt0 0 0.125\n")
+    (path / "utt2spk").write_text("spk0-a spk0\nspk0-b spk0\nspk0-c spk0\n")
+    (path / "spk2utt").unlink()
+    assert durations_s(read_tables(path)) == {"spk0-a": 0.25, "spk0-b": 0.4, "spk0-c": 0.125}
+    assert chosen(read_tables(path), Choice(2, "shortest")) == ["spk0-c", "spk0-a"]
 
 
 def test_a_length_that_is_no_number(four: Path) -> None:
