@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from csc_cli.errors import some
@@ -36,23 +36,28 @@ def complete(data: Tables) -> tuple[Tables, list[Dropped]]:
     gone: set[str] = set()
     for drop in dropped:
         gone |= _utterances_of(data, drop)
-    return data.select(utterance for utterance in data.utt2spk if utterance not in gone), dropped
+    left = (utterance for utterance in data.utt2spk if utterance not in gone)
+    return data.select(left if gone else data.utt2spk), dropped
 
 
 def _lacking(data: Tables) -> Iterator[tuple[str, str, list[str]]]:
     """For each table that must be whole: its file, what its keys are, and which it lacks."""
     tables = {name: keys_of(name) for name in COMPLETE if name in data.of}
+    recordings: Iterable[str] = data.utt2spk
     if "segments" in data.of:
-        yield "segments", "utterance", [key for key in data.utt2spk if key not in data.of["segments"]]
-        inside = {key: None for key in data.utt2spk if key in data.of["segments"]}
-        recordings = sorted(data.recordings(inside))
-    else:
-        recordings = list(data.utt2spk)
+        segments = data.of["segments"]
+        yield "segments", "utterance", _absent(data.utt2spk, segments)
+        recordings = sorted(data.recordings(key for key in data.utt2spk if key in segments))
     if "wav.scp" in data.of:
         tables["wav.scp"] = "recording" if "segments" in data.of else "utterance"
-    wanted = {"utterance": list(data.utt2spk), "speaker": list(data.spk2utt), "recording": recordings}
+    wanted = {"utterance": data.utt2spk, "speaker": data.spk2utt, "recording": dict.fromkeys(recordings)}
     for name, what in tables.items():
-        yield name, what, [key for key in wanted[what] if key not in data.of[name]]
+        yield name, what, _absent(wanted[what], data.of[name])
+
+
+def _absent(wanted: Mapping[str, object], table: Mapping[str, str]) -> list[str]:
+    # The comparison of key sets is quick, and mostly the answer.
+    return [] if wanted.keys() <= table.keys() else [key for key in wanted if key not in table]
 
 
 def _utterances_of(data: Tables, drop: Dropped) -> set[str]:

@@ -61,7 +61,7 @@ class Tables:
         recordings = self.recordings(wanted)
         keys = {
             "utterance": wanted,
-            "speaker": {self.utt2spk[utterance] for utterance in wanted},
+            "speaker": set(map(self.utt2spk.__getitem__, wanted)),
             "recording": recordings,
         }
         kept = {}
