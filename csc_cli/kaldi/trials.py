@@ -11,6 +11,7 @@ import numpy as np
 
 from csc_cli.errors import DataError, at
 from csc_cli.kaldi.decimals import Encoded, LineWriter, match_words, parse_numbers
+from csc_cli.kaldi.matching import match
 from csc_cli.kaldi.pairs import Form, PairReader
 from csc_cli.kaldi.specifiers import open_output
 from csc_cli.kaldi.text import without_gc
@@ -208,22 +209,19 @@ def join(trials: Pairs, scores: Scores) -> np.ndarray:
     """
     if not len(scores):
         raise DataError(f"none of {len(trials)} trials has a score; score them")
-    wanted, given = _shared_codes(trials, scores)
-    order = np.argsort(given, kind="stable")
-    given_sorted, score_sorted = given[order], scores.score[order]
-    unlike = (given_sorted[1:] == given_sorted[:-1]) & (score_sorted[1:] != score_sorted[:-1])
-    if unlike.any():
-        raise DataError(f"{unlike.sum()} pairs have two unlike scores: {_show(scores, order[1:][unlike])}; score again")
-    place = np.searchsorted(given_sorted, wanted).clip(max=len(given) - 1)
-    absent = np.flatnonzero(given_sorted[place] != wanted)
+    found = match(*_shared_codes(trials, scores))
+    unlike = np.flatnonzero(scores.score[found.first] != scores.score)
+    if len(unlike):
+        raise DataError(f"{len(unlike)} pairs have two unlike scores: {_show(scores, unlike)}; score again")
+    absent = np.flatnonzero(found.place < 0)
     if len(absent):
         raise DataError(f"{len(absent)} trials have no score: {_show(trials, absent)}; score the trials again")
-    used = np.zeros(len(given), dtype=bool)
-    used[place] = True
-    extra = np.flatnonzero(~used[np.searchsorted(given_sorted, given)])
+    used = np.zeros(len(scores), dtype=bool)
+    used[found.place] = True
+    extra = np.flatnonzero(~used[found.first])
     if len(extra):
         raise DataError(f"{len(extra)} scores have no trial: {_show(scores, extra)}; is it the right trials file?")
-    return score_sorted[place]
+    return scores.score[found.place]
 
 
 def _shared_codes(trials: Pairs, scores: Pairs) -> tuple[np.ndarray, np.ndarray]:
