@@ -13,6 +13,7 @@ from csc_cli.cli import options
 @click.command(
     epilog=options.examples(
         "csc experiment --dry-run conf/compare.yaml",
+        "csc experiment --probe --jobs 2 conf/compare.yaml",
         "csc experiment --jobs 2 conf/compare.yaml",
         "csc experiment --only csc --only ecapa-mixtures --budget 60min conf/compare.yaml",
         "csc experiment --report conf/compare.yaml",
@@ -28,6 +29,7 @@ from csc_cli.cli import options
     "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Trainings and scorings at once."
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be run, with estimated minutes.")
+@click.option("--probe", "probe_only", is_flag=True, help="Fix the steps that minutes buy; train nothing.")
 @click.option("--report", "report_only", is_flag=True, help="Write tables and figures of what is there; run nothing.")
 @options.nj
 @options.device

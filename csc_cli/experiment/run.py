@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ def run_experiment(
     device: str = "auto",
     dry_run: bool = False,
     report_only: bool = False,
+    probe_only: bool = False,
 ) -> str:
     """Train and score what a grid lacks, then write its tables and figures; the entry of `csc experiment`.
 
@@ -58,9 +59,10 @@ def run_experiment(
         only, training_sets, budgets: names of what is run; the rest is shown as it is. Without names all.
         jobs: trainings and cells at once.
         nj: processes of each extraction and separation.
+        probe_only: fix the steps of the trainings whose budget is in minutes, and train nothing.
 
     Returns:
-        The tables, in Markdown; with `dry_run` what would be run.
+        The tables, in Markdown; with `dry_run` what would be run, with `probe_only` the steps.
 
     Raises:
         ConfigError: the grid is unfit, or the choices are not committed.
@@ -76,6 +78,8 @@ def run_experiment(
     tasks = [task for task in tasks_of(possible) if not is_done(task.work)]
     if dry_run:
         return "\n".join(forecast(tasks, [cell for cell in wanted if isinstance(cell, Impossible)]))
+    if probe_only:
+        return "\n".join(probe(tasks, grid, jobs, device))
     outcome = Outcome()
     if not report_only:
         if test:
@@ -161,12 +165,49 @@ def minutes_left(work: Training) -> float | None:
     return max(0.0, work.budget.minutes * work.system.share - seconds / 60)
 
 
+def probe(tasks: Sequence[Task], grid: Grid, jobs: int, device: str) -> Iterator[str]:
+    """Fix the steps of trainings whose budget is in minutes, at most `jobs` at once; a line for each.
+
+    One that begins from a training that is not done yet is left for later: its probe needs the weights.
+    """
+    timed = []
+    for task in tasks:
+        if isinstance(task.work, Training) and task.work.budget is not None and task.work.budget.minutes is not None:
+            if all(training.is_done(other) for other in task.work.initial):
+                timed.append(replace(task, needs=()))
+            else:
+                yield f"{task.name}: not before what it begins from is trained"
+
+    def work(task: Task, commands: Commands) -> None:
+        if isinstance(task.work, Training):
+            training.fix_steps(task.work, grid, commands, device)
+
+    outcome = carry_out(timed, grid, jobs, work)
+    if outcome.failures:
+        raise CscError("\n".join(outcome.failures))
+    for task in timed:
+        if isinstance(task.work, Training):
+            yield f"{task.name}: {training.fix_steps(task.work, grid, Commands(grid.threads), device)} steps"
+
+
 def perform(tasks: Sequence[Task], grid: Grid, jobs: int, nj: int, device: str) -> Outcome:
     """Run the tasks, at most `jobs` at once. What fails is noted, and what needs it is left out.
 
     Raises:
         Stopped: Ctrl-C or SIGTERM.
     """
+
+    def work(task: Task, commands: Commands) -> None:
+        if isinstance(task.work, Training):
+            training.train(task.work, grid, commands, device)
+        else:
+            scoring.score(task.work, grid, commands, device, nj)
+
+    return carry_out(tasks, grid, jobs, work)
+
+
+def carry_out(tasks: Sequence[Task], grid: Grid, jobs: int, action: Callable[[Task, Commands], None]) -> Outcome:
+    """`action` for each task, at most `jobs` at once; errors as `perform`."""
     commands = Commands(grid.threads)
 
     def work(task: Task) -> None:
@@ -174,10 +215,7 @@ def perform(tasks: Sequence[Task], grid: Grid, jobs: int, nj: int, device: str) 
             raise Stopped("stopped")
         note(task.name)
         try:
-            if isinstance(task.work, Training):
-                training.train(task.work, grid, commands, device)
-            else:
-                scoring.score(task.work, grid, commands, device, nj)
+            action(task, commands)
         except (CscError, OSError):
             raise
         except BaseException:  # a defect: what runs beside it must not go on for hours before it is seen

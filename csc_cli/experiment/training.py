@@ -36,14 +36,24 @@ def train(training: Training, grid: Grid, commands: Commands, device: str = "aut
         if (folder / DONE).exists():
             check_done(training)
             return
-        write_json(folder / "key.json", dataclasses.asdict(training.key))
         command = command_of(training, grid, device)
-        steps = fixed_steps(training, grid.probe, commands, command)
+        steps = _steps(training, grid, commands, command)
         dev = ["--dev", grid.dev] if grid.dev else []
         commands.csc(folder, *command, *dev, training.model, "--max-steps", steps)
         commands.csc(folder, "info", "--json", "--no-memory", training.model, output=folder / "info.json")
         refuse_changed_code(keys.TRAINING, folder)
         write_json(folder / DONE, {"key": dataclasses.asdict(training.key), "sha256": proofs(folder, PROVED)})
+
+
+def fix_steps(training: Training, grid: Grid, commands: Commands, device: str = "auto") -> int:
+    """The steps that the budget buys, written down for `train`; errors as there."""
+    with locked(training.folder):
+        return _steps(training, grid, commands, command_of(training, grid, device))
+
+
+def _steps(training: Training, grid: Grid, commands: Commands, command: list[object]) -> int:
+    write_json(training.folder / "key.json", dataclasses.asdict(training.key))
+    return fixed_steps(training, grid.probe, commands, command)
 
 
 def command_of(training: Training, grid: Grid, device: str) -> list[object]:

@@ -70,6 +70,19 @@ def test_from_nothing_to_the_tables(experiment: Run, inline: list[str], place: P
     assert report[0]["systems"][0]["eer"]["clean"]["value"] == pytest.approx(draws.eer[0])
 
 
+def test_steps_can_be_fixed_before_any_training(
+    experiment: Run, inline: list[str], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(place, "name: half, config: tiny.yaml, share: 0.5", "name: tuned, config: tiny.yaml, init: [half], share: 0.5")
+    text = experiment("--probe").stdout
+    assert inline == [] and not list((place / "exp").rglob("model.safetensors"))
+    assert "train half, six, short, seed 0: 3 steps" in text and "6 steps" in text
+    assert "train tuned, six, short, seed 0: not before" in text
+    monkeypatch.setattr(budget, "time_a_step", lambda *_: 0.3)  # a busy machine, later
+    experiment("--only", "half")
+    assert [line.split()[-1] for line in inline if line.split()[1] == "train"] == ["3"]
+
+
 def test_what_is_there_is_not_run_again(experiment: Run, done: Result, inline: list[str], place: Path) -> None:
     again = experiment()
     assert inline == [] and again.stdout == done.stdout
