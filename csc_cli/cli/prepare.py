@@ -11,10 +11,19 @@ from csc_cli.cli import options
 
 @click.group()
 def prepare() -> None:
-    """Make Kaldi data directories DATA/train, DATA/dev and DATA/test, with disjoint speakers, of a corpus.
+    """Make Kaldi data directories of a corpus.
 
-    Utterance ids begin with the speaker's id. 'csc trials DATA/test OUT' then draws enrollment and trials.
+    They are DATA/train, DATA/dev and DATA/test with disjoint speakers, or the corpus's own parts by their names. With
+    --download, what is missing is downloaded to SRC first. Utterance ids begin with the speaker's id.
+    'csc trials DATA/test OUT' then draws enrollment and trials.
     """
+
+
+corpus_folder = click.argument("src", type=click.Path(path_type=Path))
+download_option = click.option(
+    "--download", is_flag=True, help="Download to SRC what is not there yet; resumed where it stopped, and checked."
+)
+mirror = click.option("--mirror", metavar="URL", help="A folder of another server that has the files to download.")
 
 
 @prepare.command(
@@ -96,3 +105,30 @@ def folder(src: Path, data: Path, dev_speakers: float, test_speakers: float, see
     from csc_cli.corpora.folder import prepare_folder
 
     click.echo(prepare_folder(src, data, dev_speakers, test_speakers, seed))
+
+
+@prepare.command(
+    epilog=options.examples(
+        "csc prepare librispeech /corpora/LibriSpeech data",
+        "csc prepare librispeech --download --subset train-clean-100 --subset test-clean corpora data",
+    )
+)
+@corpus_folder
+@options.output("data")
+@click.option(
+    "--subset", "subsets", multiple=True, metavar="NAME",
+    help="Such as train-clean-100; repeatable.  [default: those that are there]",
+)  # fmt: skip
+@download_option
+@mirror
+@options.quiet
+def librispeech(src: Path, data: Path, subsets: tuple[str, ...], download: bool, mirror: str | None) -> None:
+    """LibriSpeech (https://www.openslr.org/12 and /31), unpacked in SRC: a data directory DATA/SUBSET for each subset.
+
+    With text, spk2gender and utt2chapter; a reader is a speaker. 'csc data combine' joins subsets.
+    """
+    from csc_cli.corpora.librispeech import download_librispeech, prepare_librispeech
+
+    if download:
+        download_librispeech(src, subsets, mirror)
+    click.echo(prepare_librispeech(src, data, subsets))
