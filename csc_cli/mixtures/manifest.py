@@ -1,4 +1,4 @@
-"""The description of a mixture, and its file: `mix.jsonl`, a line a mixture (see docs/formats.md).
+"""The file of mixtures, `mix.jsonl`, a line a mixture (see docs/formats.md).
 
 The same record is drawn in training, in simulation to disk and in trials. Rendering it is a pure
 function of the record and the source audio.
@@ -9,122 +9,26 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from csc_cli.errors import DataError, at, nearest
 from csc_cli.files import open_atomic
+from csc_cli.mixtures.records import Channel, Clip, Mixture, Noise, Room, Source
 
-NOISE_KINDS = ("white", "pink")
-MOST_S = 4 * 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A smooth zero-phase response: equaliser times band limit.
-
-    Attributes:
-        equaliser_db: gains in dB at log-spaced centres from 100 Hz to half the sampling rate (see
-            `render.band_centres`), joined by half cosines over log frequency; () is flat.
-        low_hz, high_hz: -3 dB points of 4th-order Butterworth magnitudes; `low_hz` 0 and `high_hz` at or
-            above half the sampling rate leave that side open.
-    """
-
-    equaliser_db: tuple[float, ...] = ()
-    low_hz: float = 0.0
-    high_hz: float = math.inf
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.low_hz < self.high_hz:
-            raise DataError(f"low_hz={self.low_hz}, high_hz={self.high_hz}: must satisfy 0 <= low_hz < high_hz")
-        if len(self.equaliser_db) == 1 or not all(map(math.isfinite, self.equaliser_db)):
-            raise DataError(f"equaliser_db={list(self.equaliser_db)}: must hold no or at least two finite numbers")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A talker's part of a mixture.
-
-    Attributes:
-        utterance, speaker: ids of the data directory.
-        start, length: the range of the utterance's samples, at the mixture's rate and after `speed`.
-        onset: the sample of the mixture at which the range begins.
-        level_db: dBFS of the active speech *after* the channel, as `activity.active_level_db` measures it.
-        speed: 1.1 plays the utterance 1.1 times as fast (and higher).
-    """
-
-    utterance: str
-    speaker: str
-    start: int
-    length: int
-    onset: int
-    level_db: float
-    channel: Channel | None = None
-    speed: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.start < 0 or self.length < 1 or self.onset < 0:
-            raise DataError(
-                f"source '{self.utterance}': start={self.start}, length={self.length}, onset={self.onset}: "
-                "start and onset must be at least 0, length at least 1"
-            )
-        if not (0.25 <= self.speed <= 4 and math.isfinite(self.level_db)):
-            raise DataError(
-                f"source '{self.utterance}': speed={self.speed} must lie in [0.25, 4], "
-                f"level_db={self.level_db} must be finite"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Noise:
-    """Generated noise over the whole mixture; `level_db` is its root mean square in dBFS."""
-
-    kind: str
-    level_db: float
-    seed: int
-
-    def __post_init__(self) -> None:
-        if self.kind not in NOISE_KINDS:
-            raise DataError(f"noise kind '{self.kind}': {nearest(self.kind, NOISE_KINDS)}")
-        if self.seed < 0 or not math.isfinite(self.level_db):
-            raise DataError(f"noise: seed={self.seed} must be at least 0, level_db={self.level_db} finite")
-
-
-@dataclass(frozen=True, slots=True)
-class Mixture:
-    """One mixture of no, one or several talkers (and noise): `length` samples at `sample_rate` Hz.
-
-    `channel` is the whole recording's: it acts on all sources and on the noise, before their levels are set.
-    """
-
-    id: str
-    sample_rate: int
-    length: int
-    sources: tuple[Source, ...]
-    noise: Noise | None = None
-    channel: Channel | None = None
-    condition: str = ""
-
-    def __post_init__(self) -> None:
-        if self.id.split() != [self.id] or not self.id.isprintable():
-            raise DataError(f"mixture {self.id!r}: an id has at least one character and no white space")
-        if not 1000 <= self.sample_rate <= 192_000:
-            raise DataError(f"mixture '{self.id}': sample_rate={self.sample_rate} must lie in [1000, 192000] Hz")
-        if not 1 <= self.length <= MOST_S * self.sample_rate:
-            raise DataError(f"mixture '{self.id}': length={self.length} must lie in 1 sample to {MOST_S} s")
-        for source in self.sources:
-            if source.onset + source.length > self.length:
-                raise DataError(
-                    f"mixture '{self.id}': source '{source.utterance}' ends at {source.onset + source.length}, "
-                    f"after the mixture's end at {self.length}"
-                )
+__all__ = [
+    "Channel", "Clip", "Mixture", "Noise", "Room", "Source", "from_line", "read_mixtures", "to_line", "write_mixtures",
+]  # fmt: skip
 
 
 def to_line(mixture: Mixture) -> str:
-    """The mixture as one line of JSON, without its line end."""
-    return json.dumps(_finite(asdict(mixture)), ensure_ascii=False, separators=(",", ":"))
+    """The mixture as one line of JSON, without its line end.
+
+    Keys that later versions of csc added are left out where they say nothing.
+    """
+    return json.dumps(_plain(mixture), ensure_ascii=False, separators=(",", ":"))
 
 
 def from_line(line: str) -> Mixture:
@@ -174,12 +78,31 @@ def write_mixtures(path: str | Path, mixtures: Iterable[Mixture]) -> int:
     return count
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no infinity: an open upper band limit is written as null."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+OPTIONAL: dict[type, tuple[str, ...]] = {
+    Source: ("gaps", "rir", "position_m", "gain"),
+    Clip: ("start",),
+    Noise: ("clips", "rir", "position_m", "gain"),
+    Mixture: ("room", "target", "loudness_lufs", "codec"),
+    Channel: (),
+    Room: (),
+}
+
+
+# Each key of a record and the value at which it may be left out; MISSING: never.
+LAYOUT: dict[type, tuple[tuple[str, Any], ...]] = {
+    kind: tuple((field.name, field.default if field.name in optional else MISSING) for field in fields(kind))
+    for kind, optional in OPTIONAL.items()
+}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it: no tuples, no records, no infinity (an open upper band limit is written as null)."""
+    kind = type(value)
+    if kind in OPTIONAL:
+        items = ((name, getattr(value, name), default) for name, default in LAYOUT[kind])
+        return {name: _plain(item) for name, item, default in items if item != default}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
     return None if value == math.inf else value
 
 
@@ -207,7 +130,7 @@ def _build(kind: type, value: Any, where: str) -> Any:
         if key not in hints:
             raise DataError(f"{where}: unknown key '{key}'; {nearest(key, hints)}")
     for key in hints:
-        if key not in value:
+        if key not in value and key not in OPTIONAL[kind]:
             raise DataError(f"{where}: missing key '{key}'")
     return kind(**{key: _value(hints[key], item, f"{where}.{key}") for key, item in value.items()})
 
@@ -221,12 +144,15 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         raise DataError(f"{where}: {json.dumps(value)[:40]} must be {_WORDS[hint]}")
     arguments = get_args(hint)
     if type(None) in arguments:
-        return None if value is None else _build(arguments[0], value, where)
+        return None if value is None else _value(arguments[0], value, where)
+    if get_origin(hint) is not tuple:
+        return _build(hint, value, where)
     if not isinstance(value, list):
         raise DataError(f"{where}: must be a list")
-    if arguments[0] is Source:
-        return tuple(_build(Source, item, f"{where}[{index}]") for index, item in enumerate(value))
-    return tuple(_value(arguments[0], item, where) for item in value)
+    numbered = arguments[0] in OPTIONAL
+    return tuple(
+        _value(arguments[0], item, f"{where}[{index}]" if numbered else where) for index, item in enumerate(value)
+    )
 
 
 _WORDS = {str: "a text", int: "a whole number", float: "a number"}

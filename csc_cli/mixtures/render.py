@@ -61,6 +61,9 @@ def _place(placed: np.ndarray, source: Source, mixture: Mixture, store: AudioSto
     heard = channels.apply(_both(source.channel, mixture.channel), samples[source.start : end], mixture.sample_rate)
     part = placed[source.onset : source.onset + source.length]
     part[:] = heard
+    if source.level_db is None:
+        part *= np.float32(source.gain or 0.0)
+        return
     level = active_level_db(placed, mixture.sample_rate)
     if level == -np.inf:
         raise AudioError(f"source '{source.utterance}' is silent in samples {source.start} to {end}; leave it out")
@@ -78,5 +81,7 @@ def _noise(mixture: Mixture) -> np.ndarray:
         mixture.noise.kind, mixture.length, mixture.sample_rate, mixture.noise.seed, _both(mixture.channel)
     )
     power = float(np.square(noise).mean(dtype=np.float64))
+    if mixture.noise.level_db is None:
+        return noise * np.float32(mixture.noise.gain or 0.0)
     noise *= np.float32(10 ** (mixture.noise.level_db / 20) / max(power, 1e-30) ** 0.5)
     return noise

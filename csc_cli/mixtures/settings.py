@@ -13,17 +13,116 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class NoiseConfig:
-    """Generated noise over the whole mixture."""
+    """Noise over the whole mixture: generated, from a data directory of noises, or a babble of other speakers."""
 
     probability: float = 0.5  # of a mixture having noise
     snr_db: Range = (10.0, 30.0)  # level of the first talker's active speech minus the noise's
-    kinds: tuple[Literal["white", "pink"], ...] = ("white", "pink")
+    kinds: tuple[Literal["white", "pink", "recorded", "babble"], ...] = ("white", "pink")  # each as likely
+    data: str | None = None  # data directory of noises, for recorded
+    babble: tuple[int, int] = (3, 8)  # voices of a babble, of speakers who are not in the mixture
 
     def __post_init__(self) -> None:
         check_probability(self.probability)
         check_range("snr_db", self.snr_db)
         if not self.kinds:
-            raise ConfigError("kinds: name at least one of white, pink")
+            raise ConfigError("kinds: name at least one of white, pink, recorded, babble")
+        if len(set(self.kinds)) != len(self.kinds):
+            raise ConfigError(f"kinds={list(self.kinds)}: names a kind twice")
+        if ("recorded" in self.kinds) != (self.data is not None):
+            raise ConfigError(
+                f"kinds={list(self.kinds)}, data={self.data}: recorded noise needs the data directory of noises, and "
+                "that is for recorded noise; give both or none"
+            )
+        if not 1 <= self.babble[0] <= self.babble[1] <= 100:
+            raise ConfigError(f"babble={list(self.babble)}: must be two ascending numbers in [1, 100]")
+
+
+@dataclass(frozen=True)
+class RoomConfig:
+    """Reverberation: all talkers (and noise that is recorded or babble) in one room, each at a place of its own."""
+
+    probability: float = 0.0  # of a mixture being in a room
+    data: str | None = None  # data directory of impulse responses, utt2spk naming the room of each; null: simulated
+    target: Literal["reverberant", "early"] = "reverberant"  # of separation; early: 50 ms from the direct sound on
+    # Simulated: so many rooms with so many places each are drawn from the seed, and then drawn from.
+    rooms: int = 200
+    places: int = 6
+    seed: int = 0
+    length_m: Range = (3.0, 10.0)
+    width_m: Range = (3.0, 8.0)
+    height_m: Range = (2.4, 4.0)
+    rt60_s: Range = (0.15, 0.6)
+    distance_m: Range = (0.5, 3.0)  # of a place from the microphone
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+        for name in ("length_m", "width_m", "height_m", "rt60_s", "distance_m"):
+            check_range(name, getattr(self, name))
+        if self.rooms < 1 or not 1 <= self.places <= 64 or self.seed < 0:
+            raise ConfigError(
+                f"rooms={self.rooms}, places={self.places}, seed={self.seed}: rooms at least 1, places in [1, 64], "
+                "seed at least 0"
+            )
+        shortest = min(self.length_m[0], self.width_m[0], self.height_m[0])
+        if not (shortest >= 2 and max(self.length_m[1], self.width_m[1], self.height_m[1]) <= 100):
+            raise ConfigError(f"length_m, width_m, height_m={shortest:g} ...: must lie in [2, 100] m")
+        if not 0.05 <= self.rt60_s[0] <= self.rt60_s[1] <= 3:
+            raise ConfigError(f"rt60_s={list(self.rt60_s)}: must lie in [0.05, 3] s")
+        if not 0.1 <= self.distance_m[0] <= shortest / 2 - 0.2:
+            raise ConfigError(
+                f"distance_m={list(self.distance_m)}: the least must lie in [0.1, {shortest / 2 - 0.2:g}], within the "
+                "smallest room"
+            )
+
+
+@dataclass(frozen=True)
+class GapConfig:
+    """Talkers who fall silent and go on, at pauses of their speech where there are any."""
+
+    probability: float = 0.0  # of a source having gaps
+    number: tuple[int, int] = (1, 2)  # of them
+    seconds: Range = (0.2, 1.0)  # of each; all together at most half of a mixture of fixed length
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+        check_range("seconds", self.seconds)
+        if not 1 <= self.number[0] <= self.number[1] <= 20:
+            raise ConfigError(f"number={list(self.number)}: must be two ascending numbers in [1, 20]")
+        if not 0.01 <= self.seconds[0] <= self.seconds[1] <= 60:
+            raise ConfigError(f"seconds={list(self.seconds)}: must lie in [0.01, 60] s")
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """A telephone line for the whole recording: a band, then a codec at 8 kHz."""
+
+    probability: float = 0.0  # of a mixture being sent through one
+    kinds: tuple[Literal["mulaw", "alaw", "gsm"], ...] = ("mulaw", "alaw", "gsm")  # G.711 and GSM 06.10
+    low_hz: Range = (200.0, 300.0)  # lower end, uniform; -3 dB, 24 dB an octave
+    high_hz: Range = (3400.0, 3600.0)  # upper end, uniform
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+        check_range("low_hz", self.low_hz)
+        check_range("high_hz", self.high_hz)
+        if not self.kinds or len(set(self.kinds)) != len(self.kinds):
+            raise ConfigError(f"kinds={list(self.kinds)}: name at least one of mulaw, alaw, gsm, each once")
+        if self.low_hz[0] < 0 or self.low_hz[1] >= self.high_hz[0]:
+            raise ConfigError(f"low_hz={self.low_hz}: must lie in 0 to high_hz[0]={self.high_hz[0]}")
+
+
+@dataclass(frozen=True)
+class LoudnessConfig:
+    """The loudness of the whole mixture (ITU-R BS.1770), in place of what `level_db` makes it; ratios stay."""
+
+    probability: float = 0.0  # of a mixture being brought to a loudness
+    lufs: Range = (-33.0, -25.0)
+
+    def __post_init__(self) -> None:
+        check_probability(self.probability)
+        check_range("lufs", self.lufs)
+        if not -70 <= self.lufs[0] <= self.lufs[1] <= 0:
+            raise ConfigError(f"lufs={list(self.lufs)}: must lie in [-70, 0]")
 
 
 @dataclass(frozen=True)
@@ -76,6 +175,10 @@ class MixtureConfig:
     noise: NoiseConfig = field(default_factory=NoiseConfig)
     equaliser: EqualiserConfig = field(default_factory=EqualiserConfig)
     band_limit: BandLimitConfig = field(default_factory=BandLimitConfig)
+    room: RoomConfig = field(default_factory=RoomConfig)
+    gaps: GapConfig = field(default_factory=GapConfig)
+    codec: CodecConfig = field(default_factory=CodecConfig)
+    loudness: LoudnessConfig = field(default_factory=LoudnessConfig)
 
     def __post_init__(self) -> None:
         check_rate(self.sample_rate)
