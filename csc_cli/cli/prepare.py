@@ -132,3 +132,77 @@ def librispeech(src: Path, data: Path, subsets: tuple[str, ...], download: bool,
     if download:
         download_librispeech(src, subsets, mirror)
     click.echo(prepare_librispeech(src, data, subsets))
+
+
+@prepare.command(
+    epilog=options.examples(
+        "csc prepare voxceleb /corpora/voxceleb data",
+        "csc prepare voxceleb --download --part voxceleb1_test corpora/voxceleb data",
+    )
+)
+@corpus_folder
+@options.output("data")
+@click.option("--part", "parts", multiple=True, metavar="NAME", help="What to download, such as voxceleb1_test.")
+@download_option
+@mirror
+@options.quiet
+def voxceleb(src: Path, data: Path, parts: tuple[str, ...], download: bool, mirror: str | None) -> None:
+    """VoxCeleb 1 and 2 and their lists of trials (https://www.robots.ox.ac.uk/~vgg/data/voxceleb).
+
+    SRC has VoxCeleb1 or 2, or both in folders voxceleb1 and voxceleb2. Makes DATA/voxceleb1_dev, voxceleb1_test,
+    voxceleb2_dev, voxceleb2_test, as far as they are there, and, for the lists O, E and H, DATA/voxceleb1_o,
+    voxceleb1_e and voxceleb1_h with Kaldi's trials and the published file. Recordings in .m4a are read through ffmpeg.
+    """
+    from csc_cli.corpora.voxceleb import prepare_voxceleb
+    from csc_cli.corpora.voxceleb_download import download_voxceleb
+
+    if download:
+        download_voxceleb(src, parts, mirror)
+    click.echo(prepare_voxceleb(src, data))
+
+
+@prepare.command(
+    epilog=options.examples(
+        "csc prepare musan /corpora/musan data/musan", "csc prepare musan --download corpora data/musan"
+    )
+)
+@corpus_folder
+@options.output("data")
+@download_option
+@mirror
+@options.quiet
+def musan(src: Path, data: Path, download: bool, mirror: str | None) -> None:
+    """MUSAN (https://www.openslr.org/17): noise, music and speech to mix with, in DATA/noise, DATA/music, DATA/speech.
+
+    Each recording is an utterance and its own speaker; utt2kind says what it is.
+    """
+    from csc_cli.corpora.musan import download_musan, prepare_musan
+
+    if download:
+        download_musan(src, mirror)
+    click.echo(prepare_musan(src, data))
+
+
+@prepare.command(
+    "rirs_noises",
+    epilog=options.examples(
+        "csc prepare rirs_noises /corpora/RIRS_NOISES data/rirs",
+        "csc prepare rirs_noises --download corpora data/rirs",
+    ),
+)
+@corpus_folder
+@options.output("data")
+@download_option
+@mirror
+@options.quiet
+def rirs_noises(src: Path, data: Path, download: bool, mirror: str | None) -> None:
+    """RIRS_NOISES (https://www.openslr.org/28): rooms and noises.
+
+    DATA/simulated_rirs and DATA/real_rirs have an impulse response an utterance and a room a speaker;
+    DATA/pointsource_noises and DATA/isotropic_noises have noises. utt2kind and utt2room say what and where.
+    """
+    from csc_cli.corpora.rirs_noises import download_rirs_noises, prepare_rirs_noises
+
+    if download:
+        download_rirs_noises(src, mirror)
+    click.echo(prepare_rirs_noises(src, data))
