@@ -37,7 +37,7 @@ Each talker of each recording has a random channel of its own (smooth equaliser 
 not tell speakers apart. Levels and ratios are over active speech, the ratio being the tested talker's level minus each
 interferer's; silence at the ends of utterances is cut. An interferer never enrolls anybody, is another speaker than the
 tested one, and has at least as much speech as the tested utterance where the drawn speaker has such an utterance; it is
-cut to the tested utterance's length, or laid at a random place inside. {interferers}
+cut to the tested utterance's length, {place}. {interferers}{more}
 
 Seed {seed}. Settings:
 
@@ -88,6 +88,8 @@ def trials_readme(
         table="\n".join(map(_table_row, rows)),
         matched=_groups_in_words(matches) if config.matched else "",
         interferers=_interferers_in_words(split),
+        place=_place_in_words(config),
+        more=_more_in_words(config),
         seed=seed,
         settings=configs.dumps(config),
         checksums="\n".join(f"{sha256(out / name)}  {name}" for name in CHECKED),
@@ -122,3 +124,30 @@ def _interferers_in_words(split: Split) -> str:
     if split.interferers.keys().isdisjoint(split.enroll):
         return f"Interferers are {len(split.interferers)} speakers who are never enrolled."
     return "Any other speaker may interfere, enrolled or not."
+
+
+def _place_in_words(config: TrialsConfig) -> str:
+    if not config.overlap:
+        return "or laid at a random place inside"
+    return (
+        "and each interferer's stretch and the tested one have the share of the shorter one in common that the "
+        "condition's name tells (below 1 the interferer begins earlier or ends later)"
+    )
+
+
+def _more_in_words(config: TrialsConfig) -> str:
+    """What settings that are off by default add, a line each."""
+    lines = []
+    if config.noise_snr_db or config.together_snr_db is not None:
+        lines.append("`noise_...`: noise, at the tested talker's active level minus the noise's root mean square.")
+    if config.cut_s:
+        lines.append("`clean_...s`: a stretch of so many seconds of the test utterances that have as much speech.")
+    if config.enrollment_s is not None:
+        lines.append(
+            f"A speaker enrolls with as many utterances as hold {config.enrollment_s:g} s, if there are so many."
+        )
+    if config.duration_bands_s:
+        lines.append("`utt2duration`: the band in which the duration of each test recording lies.")
+    if config.activity:
+        lines.append("Where there is speech is what vad.scp of the data directory says.")
+    return "".join("\n" + line for line in lines)

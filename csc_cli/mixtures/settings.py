@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal
 
@@ -199,16 +199,24 @@ class TrialsConfig:
 
     sample_rate: int = 8000  # Hz, of all recordings written
     enrollment: int = 3  # utterances of each speaker
+    enrollment_s: float | None = None  # so many utterances in their place that their speech lasts this long
     tests: int = 10  # utterances of each speaker, at most, in each condition
     nontargets: int | None = None  # enrolled speakers, drawn at random, for each test recording; null: all
     matched: tuple[Literal["sex", "age"], ...] = ()  # what a nontarget shares with one of a recording's targets
     age_bands: tuple[float, ...] = (12.0, 18.0)  # years at which a new band of ages begins
     talkers: tuple[int, ...] = (2,)  # of the mixed recordings, the tested one included; conditions of their own
     sir_db: tuple[float, ...] = (5.0, 0.0, -5.0)  # tested speaker minus each interferer, over active speech
+    # Of the shorter of the tested and each interfering stretch; conditions of their own. (): as the lengths allow.
+    overlap: tuple[float, ...] = ()
+    noise_snr_db: tuple[float, ...] = ()  # the tested speaker alone in noise; conditions of their own
+    together_snr_db: float | None = None  # each mixed condition once more, with noise at this ratio
+    cut_s: tuple[float, ...] = ()  # the tested speaker alone, cut to so much; conditions of their own
+    duration_bands_s: tuple[float, ...] = ()  # seconds at which a new band of utt2duration begins
     # Speakers (a number, or a share of those who could be enrolled where below 1) who are never enrolled, and who
     # then interfere alone; 0: everybody may interfere with everybody else.
     held_back: float = 0.0
     level_db: Range = (-35.0, -25.0)  # active speech of the tested speaker, dB of full scale
+    activity: Literal["vad.scp"] | None = None  # what says where there is speech; null: csc's own detector
     noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(probability=0.0))
     equaliser: EqualiserConfig = field(default_factory=EqualiserConfig)
     band_limit: BandLimitConfig = field(default_factory=BandLimitConfig)
@@ -220,27 +228,41 @@ class TrialsConfig:
             raise ConfigError(f"enrollment={self.enrollment}, tests={self.tests}: must be at least 1")
         if self.nontargets is not None and self.nontargets < 1:
             raise ConfigError(f"nontargets={self.nontargets}: must be at least 1, or null for all")
-        if len(set(self.sir_db)) != len(self.sir_db):
-            raise ConfigError(f"sir_db={list(self.sir_db)}: holds a ratio twice")
+        for name in ("sir_db", "overlap", "noise_snr_db", "cut_s"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise ConfigError(f"{name}={list(values)}: holds a value twice")
+        if not all(0 <= overlap <= 1 for overlap in self.overlap):
+            raise ConfigError(f"overlap={list(self.overlap)}: must lie in [0, 1]")
+        if not all(0.1 <= seconds <= 600 for seconds in self.cut_s):
+            raise ConfigError(f"cut_s={list(self.cut_s)}: must lie in [0.1, 600] s")
+        if self.enrollment_s is not None and self.enrollment_s <= 0:
+            raise ConfigError(f"enrollment_s={self.enrollment_s}: must be above 0, or null")
         if len(set(self.matched)) != len(self.matched):
             raise ConfigError(f"matched={list(self.matched)}: names a trait twice")
-        if any(low >= high for low, high in pairwise((0.0, *self.age_bands))):
-            raise ConfigError(f"age_bands={list(self.age_bands)}: must be positive years in ascending order")
+        for name, unit in (("age_bands", "years"), ("duration_bands_s", "seconds")):
+            bands = getattr(self, name)
+            if any(low >= high for low, high in pairwise((0.0, *bands))):
+                raise ConfigError(f"{name}={list(bands)}: must be positive {unit} in ascending order")
         if not self.talkers or min(self.talkers) < 2 or len(set(self.talkers)) != len(self.talkers):
             raise ConfigError(f"talkers={list(self.talkers)}: name numbers of at least 2, each once")
         if self.held_back < 0 or (self.held_back >= 1 and self.held_back != int(self.held_back)):
             raise ConfigError(f"held_back={self.held_back}: must be a whole number of speakers, or a share below 1")
 
-    def mixture(self, sir_db: float = 0.0) -> MixtureConfig:
-        """The settings of one recording: the first talker whole, another cut to its length."""
+    def mixture(self, sir_db: float = 0.0, snr_db: float | None = None, cut_s: float | None = None) -> MixtureConfig:
+        """The settings of one recording: the first talker whole (or cut), another cut to its length."""
+        noise = self.noise
+        if snr_db is not None:
+            noise = replace(noise, probability=1.0, snr_db=(snr_db, snr_db))
         return MixtureConfig(
             sample_rate=self.sample_rate,
-            crop_s=None,
+            crop_s=cut_s,
             mode="first",
             sir_db=(sir_db, sir_db),
             overlap=(1.0, 1.0),
             level_db=self.level_db,
-            noise=self.noise,
+            activity=self.activity,
+            noise=noise,
             equaliser=self.equaliser,
             band_limit=self.band_limit,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,16 +29,23 @@ class Split:
         return [others.pop(int(rng.integers(len(others)))) for _ in range(count)]
 
 
-def split_speakers(data: DataDir, config: TrialsConfig, seed: int, interferers: DataDir | None = None) -> Split:
+def split_speakers(
+    data: DataDir,
+    config: TrialsConfig,
+    seed: int,
+    interferers: DataDir | None = None,
+    seconds: Mapping[str, float] | None = None,
+) -> Split:
     """Part each speaker's utterances.
 
     Args:
         interferers: other people, who alone interfere.
+        seconds: of speech of each utterance of speakers with several, where `enrollment_s` is set.
 
     Raises:
         ConfigError: `held_back` beside `interferers`, or so many that nobody is left.
-        DataError: fewer than two speakers with two utterances, nobody left to interfere with one of them, or
-            the two data directories share ids.
+        DataError: fewer than two speakers with two utterances, nobody left to interfere with one of them,
+            the two data directories share ids, or an enrolling utterance shares audio with another that is heard.
     """
     back = _held_back(data, config, seed)
     enroll: dict[str, list[str]] = {}
@@ -45,7 +53,7 @@ def split_speakers(data: DataDir, config: TrialsConfig, seed: int, interferers: 
     left: dict[str, list[str]] = {}
     for speaker, ids in data.spk2utt.items():
         order = [ids[place] for place in seeds.generator(seed, "split", speaker).permutation(len(ids))]
-        count = 0 if speaker in back else min(config.enrollment, len(order) - 1)
+        count = 0 if speaker in back else min(_enough(order, config, seconds), len(order) - 1)
         if count:
             enroll[speaker] = order[:count]
             test[speaker] = order[count : count + config.tests]
@@ -65,7 +73,34 @@ def split_speakers(data: DataDir, config: TrialsConfig, seed: int, interferers: 
         left = {speaker: ids for speaker, ids in left.items() if speaker not in enroll}
     split = Split(enroll, test, left, utterances)
     _check_interferers(interferers or data, split, config)
+    refuse_shared_audio(
+        (utterances[id] for ids in enroll.values() for id in ids),
+        (utterances[id] for part in (test, left) for ids in part.values() for id in ids),
+    )
     return split
+
+
+def refuse_shared_audio(enroll: Iterable[Utterance], heard: Iterable[Utterance]) -> None:
+    """Raise DataError where an utterance that enrolls has samples in common with one that tests or interferes."""
+    spans: dict[tuple[str, int], list[Utterance]] = {}
+    for utterance in heard:
+        spans.setdefault((utterance.recording, utterance.channel), []).append(utterance)
+    for one in enroll:
+        for other in spans.get((one.recording, one.channel), ()):
+            ends = [math.inf if part.end_s is None else part.end_s for part in (one, other)]
+            if min(ends) > max(one.start_s, other.start_s):
+                raise DataError(
+                    f"{one.scp}: the utterances '{one.id}' (which enrolls) and '{other.id}' (which is heard in tests) "
+                    "have the same audio in part; leave one of them out, or make segments that do not overlap"
+                )
+
+
+def _enough(order: Sequence[str], config: TrialsConfig, seconds: Mapping[str, float] | None) -> int:
+    """How many of the utterances, in this order, enroll if there are as many."""
+    if config.enrollment_s is None or seconds is None or len(order) < 2:
+        return config.enrollment
+    sums = np.cumsum([seconds[id] for id in order])
+    return int(np.searchsorted(sums, config.enrollment_s)) + 1
 
 
 def _held_back(data: DataDir, config: TrialsConfig, seed: int) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,20 +18,23 @@ from csc_cli.mixtures.readme import Row, trials_readme
 from csc_cli.mixtures.settings import TrialsConfig
 from csc_cli.mixtures.split import Split
 
+DURATIONS = "utt2duration"
+
 
 @dataclass(frozen=True)
 class Test:
-    """A test recording: its condition and its talkers."""
+    """A test recording: its condition, its talkers and its length."""
 
     id: str
     condition: str
     speakers: tuple[str, ...]
+    seconds: float = 0.0
 
 
 def write_trials(
     out: Path, split: Split, matches: Mapping[str, str], config: TrialsConfig, seed: int, data: DataDir
 ) -> str:
-    """Write trials, utt2cond, utt2spks, utt2overlap and README.md beside the parts out/enroll and out/test.
+    """Write trials, utt2cond, utt2spks, utt2overlap, utt2duration and README.md beside out/enroll and out/test.
 
     Args:
         matches: the group of each enrolled speaker (see `impostors.groups`).
@@ -42,7 +46,12 @@ def write_trials(
         DataError: there is not one nontarget trial.
     """
     tests = [
-        Test(mixture.id, mixture.condition, tuple(source.speaker for source in mixture.sources))
+        Test(
+            mixture.id,
+            mixture.condition,
+            tuple(source.speaker for source in mixture.sources),
+            mixture.length / mixture.sample_rate,
+        )
         for mixture in read_mixtures(out / "test" / "mix.jsonl")
     ]
     counts = Counter((test.condition, target) for _, test, target in pairs(matches, tests, config.nontargets, seed))
@@ -55,6 +64,10 @@ def write_trials(
     write_map(out / "utt2cond", {test.id: test.condition for test in tests})
     write_map(out / "utt2spks", {test.id: test.speakers for test in tests})
     write_map(out / "utt2overlap", overlaps)
+    if config.duration_bands_s:
+        write_map(out / DURATIONS, {test.id: duration_band(test.seconds, config.duration_bands_s) for test in tests})
+    else:
+        (out / DURATIONS).unlink(missing_ok=True)
     with open_atomic(out / "trials") as stream:
         for speaker, test, target in pairs(matches, tests, config.nontargets, seed):
             stream.write(f"{speaker} {test.id} {'target' if target else 'nontarget'}\n")
@@ -69,6 +82,17 @@ def write_trials(
         for row in rows
     ]
     return "\n".join([f"{out}: {len(split.enroll)} speakers enrolled{_others(split, config, data)}", *lines])
+
+
+def duration_band(seconds: float, begins: Sequence[float]) -> str:
+    """The band of durations, a name without white space.
+
+    >>> [duration_band(seconds, (2, 4)) for seconds in (1.9, 2.0, 5.0)]
+    ['0_to_2s', '2_to_4s', '4s_and_longer']
+    """
+    edges = (0.0, *begins)
+    place = bisect.bisect_right(begins, seconds)
+    return f"{edges[place]:g}_to_{edges[place + 1]:g}s" if place < len(begins) else f"{begins[-1]:g}s_and_longer"
 
 
 def pairs(
