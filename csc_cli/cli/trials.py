@@ -43,10 +43,10 @@ def trials(
 ) -> None:  # fmt: skip
     """Draw a speaker verification test from DATA: OUT/enroll, OUT/test, OUT/trials, OUT/utt2cond.
 
-    Enrollment is on clean recordings; tests are clean, and mixed with another speaker at +5, 0 and -5 dB; settings add
-    three talkers, overlaps, noise, cuts. Each recording has its own random equaliser and band limit. A trial is a target
-    if the enrolled speaker is heard anywhere in the recording; with matched=[sex,age] its nontargets are speakers of
-    like sex and age (DATA/spk2gender, spk2age). OUT/README.md says how it was made, with checksums.
+    Enrollment is on clean recordings; tests are clean, and mixed with another speaker at +5, 0 and -5 dB; settings
+    add three talkers, overlaps, noise, cuts. Each recording has its own random equaliser and band limit. A trial is a
+    target if the enrolled speaker is heard anywhere in the recording; with matched=[sex,age] its nontargets are
+    speakers of like sex and age (DATA/spk2gender, spk2age). OUT/README.md says how it was made, with checksums.
     """
     from csc_cli import config as configs
     from csc_cli.mixtures.protocol import make_trials
