@@ -30,7 +30,6 @@ from csc_cli import seeds
 from csc_cli.errors import DataError
 from csc_cli.kaldi.datadir import DataDir
 from csc_cli.kaldi.vad_files import VadTable
-from csc_cli.mixtures.conditions import Condition, Overlapped, conditions
 from csc_cli.mixtures.draw import Draw
 from csc_cli.mixtures.impostors import groups
 from csc_cli.mixtures.lengths import speech_lengths
@@ -38,6 +37,7 @@ from csc_cli.mixtures.produce import PLAN, Job, Product, data_digest, produce
 from csc_cli.mixtures.settings import TrialsConfig
 from csc_cli.mixtures.split import Split, split_speakers
 from csc_cli.mixtures.store import detector
+from csc_cli.mixtures.trial_conditions import Condition, Overlapped, conditions
 from csc_cli.mixtures.trials import write_trials
 
 
