@@ -16,6 +16,7 @@ COMMANDS = {
     "data": "csc_cli.cli.data.group:data",
     "vad": "csc_cli.cli.vad:vad",
     "simulate": "csc_cli.cli.simulate:simulate",
+    "mixtures": "csc_cli.cli.mixtures:mixtures",
     "trials": "csc_cli.cli.trials:trials",
     "train": "csc_cli.cli.train:train",
     "average": "csc_cli.cli.average:average",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -15,6 +16,7 @@ from csc_cli.cli import options
         "csc simulate --num 1000 --set sir_db=[0,0] --set noise.probability=0 data/dev data/dev_0dB",
         "csc simulate --config conf/mixtures/default.yaml --talkers 3 --seed 7 data/train data/train_3mix",
         "csc simulate --plan data/dev_2mix/mix.jsonl data/dev data/dev_again",
+        "csc simulate --write-audio --format flac --skip-bad --nj 8 data/train data/train_2mix",
     )
 )
 @options.existing("data")
@@ -31,23 +33,40 @@ from csc_cli.cli import options
     "--plan", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Write the audio of this mix.jsonl; no other setting counts.",
 )  # fmt: skip
+@click.option(
+    "--format", "ending", type=click.Choice(["wav", "flac"]), default="wav", show_default=True,
+    help="Of the audio: 16-bit samples, scaled where a peak would leave full scale (utt2scale).",
+)  # fmt: skip
+@click.option("--float", "unrounded", is_flag=True, help="32-bit float wav: nothing is rounded or scaled.")
+@click.option(
+    "--skip-bad", is_flag=True,
+    help="Leave out mixtures whose sources cannot be used, list them in OUT/skipped, end with status 0."
+    "  [default: stop at the first]",
+)  # fmt: skip
+@click.option("--no-resample", is_flag=True, help="Refuse recordings of another sampling rate than the mixtures'.")
 @options.seed
 @options.nj
 @options.no_pipes
 @options.quiet
 def simulate(
     data: Path, out: Path, config: Path | None, overrides: tuple[str, ...], num: int | None, talkers: int,
-    write_audio: bool, plan: Path | None, seed: int, nj: int,
+    write_audio: bool, plan: Path | None, ending: Literal["wav", "flac"], unrounded: bool, skip_bad: bool,
+    no_resample: bool, seed: int, nj: int,
 ) -> None:  # fmt: skip
     """Mix the utterances of DATA: OUT/mix.jsonl describes each mixture, and OUT is a Kaldi data directory.
 
     The same seed gives the same mixtures. A folder that is whole is left as it is, one that was interrupted is
     gone on with.
     """
-    from csc_cli.mixtures.simulate import load_settings, render_plan, simulate_data_dir
+    from functools import partial
 
+    from csc_cli.mixtures.simulate import Product, load_settings, render_plan, simulate_data_dir
+    from csc_cli.mixtures.write import AudioFormat
+
+    product = Product(form=AudioFormat(ending, unrounded), resample=not no_resample, skip_bad=skip_bad)
     if plan is not None:
-        click.echo(render_plan(data, out, plan, nj=nj))
+        click.echo(render_plan(data, out, plan, product=product, nj=nj))
         return
     settings = load_settings(config, overrides)
-    click.echo(simulate_data_dir(data, out, settings, count=num, talkers=talkers, seed=seed, audio=write_audio, nj=nj))
+    simulate_data = partial(simulate_data_dir, data, out, settings, product=product, nj=nj)
+    click.echo(simulate_data(count=num, talkers=talkers, seed=seed, audio=write_audio))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,6 +178,21 @@ def write_audio(
         AudioError: no samples, samples not finite, or beyond full scale and not to be clipped; a
             format that does not exist; a file that cannot be written.
     """
+    data = encode_audio(path, samples, sample_rate, subtype=subtype, clip=clip)
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise AudioError(str(unwritable(path, error))) from error
+
+
+def encode_audio(
+    path: str | Path, samples: np.ndarray, sample_rate: int, *, subtype: str = "PCM_16", clip: bool = False
+) -> bytes:
+    """The bytes of the file that `write_audio` writes; its errors, but for those of the disk.
+
+    In memory: libsndfile does not tell each failure of a disk when it closes a file.
+    """
     samples = np.asarray(samples, dtype=np.float32)
     kind = Path(path).suffix[1:].upper()
     if not soundfile.check_format(kind, subtype):
@@ -190,15 +206,12 @@ def write_audio(
     if subtype == "PCM_16":
         # By ourselves: libsndfile multiplies by 32767 but divides by 32768.
         data = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype(np.int16)
+    stream = io.BytesIO()
     try:
-        with atomic_path(path) as temporary:
-            soundfile.write(temporary, data, sample_rate, subtype=subtype, format=kind)
-    except OSError as error:
-        raise AudioError(str(unwritable(path, error))) from error
+        soundfile.write(stream, data, sample_rate, subtype=subtype, format=kind)
     except soundfile.LibsndfileError as error:
-        raise AudioError(
-            f"{path}: cannot be written: {error.error_string}; free space or choose another place"
-        ) from error
+        raise AudioError(f"{path}: cannot be written: {error.error_string}; choose another format") from error
+    return stream.getvalue()
 
 
 def _check_samples(samples: np.ndarray, path: str | Path) -> None:

@@ -1,39 +1,41 @@
 """Many mixtures into a folder: in order, on several processes, going on after an interruption.
 
-A folder in the making holds its stamp (which settings and data it is made from) and `mix.jsonl.part`, a line
-for each mixture whose files are whole. When all are done come the tables and, last of all, `mix.jsonl`.
+A folder in the making holds its stamp (which settings and data it is made from) and a journal, a line for each
+mixture whose files are whole. When all are done come the tables, the checksums and, last of all, `mix.jsonl`.
 """
 
 from __future__ import annotations
 
-import json
+import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from csc_cli.errors import CscError, DataError
-from csc_cli.files import write_json
 from csc_cli.kaldi.datadir import DataDir, Utterance
+from csc_cli.kaldi.specifiers import unwritable
 from csc_cli.kaldi.vad_files import VadTable
-from csc_cli.mixtures import write
+from csc_cli.mixtures import journal, tables
 from csc_cli.mixtures.draw import Draw
-from csc_cli.mixtures.manifest import Mixture, from_line, read_mixtures, to_line, write_mixtures
+from csc_cli.mixtures.journal import LEFT_OUT, PART, PLAN, Entry
+from csc_cli.mixtures.manifest import Mixture, to_line
 from csc_cli.mixtures.overlap import speech_overlap
-from csc_cli.mixtures.render import render
+from csc_cli.mixtures.render import Rendered, render
 from csc_cli.mixtures.store import AudioStore
+from csc_cli.mixtures.write import AudioFormat, Written, write_rendered
 from csc_cli.parallel import ordered_map
-from csc_cli.progress import note, track
+from csc_cli.progress import track
 
-STAMP = "simulate.json"
-PLAN = "mix.jsonl"
-PART = "mix.jsonl.part"
-PRODUCTS = ("wav.scp", "utt2spk", "spk2utt", "utt2spks", "utt2cond", "utt2overlap", "utt2scale", PLAN, PART)
+__all__ = ["PLAN", "Job", "Outcome", "Product", "data_digest", "produce"]
+
+JOBS_AT_A_TIME = 8
+"""That a process takes: passing them on one by one would cost a tenth of their rendering."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,41 @@ class Job:
 
 @dataclass(frozen=True)
 class Product:
-    """What is made of each job: audio or the plan alone, and the form of the tables (see `write.write_tables`)."""
+    """What is made of each job: audio or the plan alone, and the form of the tables (see `tables.write_tables`)."""
 
     audio: bool = True
     references: bool = True
     own_speaker: bool = True
     overlap: bool = False  # measure it, for utt2overlap
+    form: AudioFormat = AudioFormat()
+    resample: bool = True  # recordings of another rate, rather than refuse them
+    skip_bad: bool = False  # leave out mixtures whose sources cannot be used
+
+    @property
+    def ending(self) -> str | None:
+        """Of the audio files; None: there are none."""
+        return self.form.ending if self.audio else None
+
+    def stamp(self) -> dict[str, Any]:
+        """What the stamp says of it. `skip_bad` is not in it: a run that met a bad source is gone on with."""
+        overlap = {"overlap": True} if self.overlap else {}
+        form = self.form.stamp() if self.audio else {}
+        return {"audio": self.audio, **overlap, **form, **({} if self.resample else {"resample": False})}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Whether anything was to do; how many mixtures were left out, and why the first of them was."""
+
+    fresh: bool
+    skipped: int = 0
+    first: str = ""
+
+    def told(self, out: Path) -> str:
+        """A clause for people about what was left out; nothing where all is there."""
+        if not self.skipped:
+            return ""
+        return f"; {self.skipped} left out, listed in {out / journal.SKIPPED}, first: {self.first}"
 
 
 def produce(
@@ -66,37 +97,36 @@ def produce(
     total: int,
     product: Product,
     nj: int = 1,
-) -> bool:
+) -> Outcome:
     """Make the mixtures of `jobs()` in the folder `out`, the same bytes for any `nj`.
 
     Args:
-        stamp: all that the result depends on. A folder of the same stamp is left alone if it is whole and
-            gone on with if not; one of another stamp is made anew.
+        stamp: all that the result depends on, beside `product`. A folder of the same stamp is left alone if it is
+            whole and gone on with if not; one of another stamp is made anew.
         total: the number of jobs.
 
-    Returns:
-        False if the folder was whole.
-
     Raises:
-        DataError: `out` holds a data directory that was not made here.
+        DataError: `out` holds a data directory that was not made here, is being written by another run, or the
+            disk is full.
         CscError: of a job, with its `where`. What was made stays and is not made again.
     """
-    stamp = stamp | {"audio": product.audio} | ({"overlap": True} if product.overlap else {})
-    if not _begin(out, stamp):
-        return False
-    done = _done(out / PART)
-    rest = islice(jobs(), done, None)
-    with open(out / PART, "a", encoding="utf-8", newline="\n") as journal:
-        work = ordered_map(partial(_make, out=out if product.audio else None, overlap=product.overlap), rest, nj)
-        for line in track(work, f"mixtures in {out}", total - done):
-            journal.write(line + "\n")
-            journal.flush()
-    write.write_tables(
-        out, _journal(out / PART), audio=product.audio, references=product.references, own_speaker=product.own_speaker
-    )
-    write_mixtures(out / PLAN, (made.mixture for made in _journal(out / PART)))
-    (out / PART).unlink()
-    return True
+    try:
+        if not journal.begin(out, stamp | product.stamp(), product.ending):
+            return Outcome(False)
+        with _locked(out) as stream:
+            done = journal.resume(out, product.ending, product.skip_bad)
+            batches = _batches(islice(jobs(), done, None), 1 if nj == 1 else JOBS_AT_A_TIME)
+            work = ordered_map(partial(_make_all, out=out, product=product), batches, nj)
+            for line in track((line for lines in work for line in lines), f"mixtures in {out}", total - done):
+                stream.write(line + "\n")
+                stream.flush()
+        skipped, first = tables.write_skipped(out)
+        tables.write_tables(out, product.ending, product.references, product.own_speaker)
+        tables.write_plan(out, product.ending)
+        (out / PART).unlink()
+    except OSError as error:
+        raise unwritable(out, error) from error
+    return Outcome(True, skipped, first)
 
 
 def data_digest(data: DataDir) -> str:
@@ -112,95 +142,50 @@ def data_digest(data: DataDir) -> str:
     return digest.hexdigest()
 
 
-def _make(job: Job, out: Path | None, overlap: bool) -> str:
+@contextmanager
+def _locked(out: Path) -> Iterator[IO[str]]:
+    """The journal to be added to, by this run alone."""
+    with open(out / PART, "a", encoding="utf-8", newline="\n") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataError(f"{out}: another run is writing there; wait for its end, or give another folder") from None
+        except OSError:  # a file system without locks
+            pass
+        yield stream
+
+
+def _batches(jobs: Iterable[Job], size: int) -> Iterator[tuple[Job, ...]]:
+    rest = iter(jobs)
+    while batch := tuple(islice(rest, size)):
+        yield batch
+
+
+def _make_all(jobs: tuple[Job, ...], out: Path, product: Product) -> list[str]:
+    return [_make(job, out, product) for job in jobs]
+
+
+def _make(job: Job, out: Path, product: Product) -> str:
     """Plan, render and write one mixture; its line of the journal."""
     try:
-        store = AudioStore(job.utterances, _rate(job), vad=job.vad)
-        mixture = job.plan.plan(store) if isinstance(job.plan, Draw) else job.plan
-        scale = 1.0 if out is None else write.write_rendered(mixture, render(mixture, store), out)
-        measured = f",{speech_overlap(mixture, store):.6f}" if overlap else ""
+        store = AudioStore(job.utterances, _rate(job), vad=job.vad, resample=product.resample)
+        try:
+            mixture, rendered, overlap = _render(job, store, product)
+        except DataError as error:
+            if not product.skip_bad:
+                raise
+            return f"{LEFT_OUT}{job.plan.id} {' '.join(str(error).split())}"
+        written = Written(1.0, ()) if rendered is None else write_rendered(mixture, rendered, out, product.form)
     except CscError as error:
         raise type(error)(f"{job.where}: {error}") from error
-    return f"{scale!r}{measured} {to_line(mixture)}"
+    return Entry(written.scale, overlap, written.digests, to_line(mixture)).line()
+
+
+def _render(job: Job, store: AudioStore, product: Product) -> tuple[Mixture, Rendered | None, float | None]:
+    mixture = job.plan.plan(store) if isinstance(job.plan, Draw) else job.plan
+    rendered = render(mixture, store) if product.audio else None
+    return mixture, rendered, speech_overlap(mixture, store) if product.overlap else None
 
 
 def _rate(job: Job) -> int:
     return job.plan.config.sample_rate if isinstance(job.plan, Draw) else job.plan.sample_rate
-
-
-def _begin(out: Path, stamp: dict[str, Any]) -> bool:
-    """Make the folder ready; False if it is whole already."""
-    found = _read_stamp(out / STAMP)
-    if found == stamp and _whole(out, stamp["audio"]):
-        (out / PART).unlink(missing_ok=True)
-        note(f"{out}: whole already; left as it is")
-        return False
-    if found is None and any((out / name).exists() for name in PRODUCTS):
-        raise DataError(f"{out}: holds a data directory that was not made by this command; give another folder")
-    if found != stamp or not (out / PART).exists():
-        if found is not None:
-            note(f"{out}: made from other settings or data, or files are missing; making it anew")
-        _clear(out)
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / STAMP, stamp)
-        (out / PART).touch()
-    # What a killed run was writing.
-    for folder in (out, *_audio_folders(out)):
-        for path in folder.glob(".tmp-*"):
-            path.unlink()
-    return True
-
-
-def _read_stamp(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        return {}
-
-
-def _whole(out: Path, audio: bool) -> bool:
-    if not (out / PLAN).exists():
-        return False
-    if not audio:
-        return (out / "utt2spks").exists()
-    if not (out / "wav.scp").exists():
-        return False
-    present = {folder.name: {file.name for file in folder.iterdir()} for folder in _audio_folders(out)}
-    return all(
-        write.audio_path(out, kind, mixture.id).name in present.get(kind, ())
-        for mixture in read_mixtures(out / PLAN)
-        for kind in ("wav", *write.parts(mixture))
-    )
-
-
-def _audio_folders(out: Path) -> list[Path]:
-    names = [path for pattern in ("wav", "spk[0-9]*", "noise1") for path in out.glob(pattern)]
-    return [path for path in names if path.is_dir()]
-
-
-def _clear(out: Path) -> None:
-    for folder in _audio_folders(out):
-        shutil.rmtree(folder)
-    for path in [*map(out.joinpath, PRODUCTS), *out.glob("spk[0-9]*.scp"), *out.glob("noise1.scp"), out / STAMP]:
-        path.unlink(missing_ok=True)
-
-
-def _done(part: Path) -> int:
-    """The number of whole lines in the journal; what an interruption left of one more is cut off."""
-    size = count = 0
-    with open(part, "rb") as stream:
-        for line in stream:
-            if line.endswith(b"\n"):
-                size += len(line)
-                count += 1
-    os.truncate(part, size)
-    return count
-
-
-def _journal(part: Path) -> Iterator[write.Made]:
-    with open(part, encoding="utf-8") as stream:
-        for line in stream:
-            figures, _, text = line.partition(" ")
-            yield write.Made(from_line(text), *map(float, figures.split(",")))

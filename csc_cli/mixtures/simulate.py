@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from csc_cli import config as configs
 from csc_cli.errors import DataError
 from csc_cli.files import sha256
 from csc_cli.kaldi.datadir import DataDir
+from csc_cli.mixtures.checksums import SUMS, listed
 from csc_cli.mixtures.draw import draw_data_dir
 from csc_cli.mixtures.manifest import read_mixtures
 from csc_cli.mixtures.produce import PLAN, Job, Product, data_digest, produce
 from csc_cli.mixtures.settings import MixtureConfig
 from csc_cli.mixtures.store import detector
+from csc_cli.progress import note
 
 WHOLE_UTTERANCES = "crop_s: null"
+PRODUCT = Product()
 
 
 def load_settings(path: Path | None, overrides: Sequence[str] = ()) -> MixtureConfig:
@@ -34,9 +38,13 @@ def simulate_data_dir(
     talkers: int = 2,
     seed: int = 0,
     audio: bool = False,
+    product: Product = PRODUCT,
     nj: int = 1,
 ) -> str:
     """Draw `count` mixtures (default: one for each utterance) and write mix.jsonl and, with `audio`, audio.
+
+    Args:
+        product: how, whether there is audio or not.
 
     Returns:
         A line for people.
@@ -61,11 +69,11 @@ def simulate_data_dir(
         "talkers": talkers,
         "data": data_digest(data),
     } | ({"vad": vad.digest()} if vad else {})
-    produce(out, stamp, jobs, count, Product(audio=audio), nj)
-    return f"{out}: {count} mixtures of {talkers} talker(s); {PLAN} sha256 {sha256(out / PLAN)[:16]}"
+    left = produce(out, stamp, jobs, count, replace(product, audio=audio), nj).told(out)
+    return f"{out}: {count} mixtures of {talkers} talker(s); {PLAN} sha256 {sha256(out / PLAN)[:16]}{left}"
 
 
-def render_plan(data_dir: Path, out: Path, plan: Path, *, nj: int = 1) -> str:
+def render_plan(data_dir: Path, out: Path, plan: Path, *, product: Product = PRODUCT, nj: int = 1) -> str:
     """Write the audio of the mixtures of a given mix.jsonl, whose utterances are those of the data directory.
 
     Raises:
@@ -82,6 +90,9 @@ def render_plan(data_dir: Path, out: Path, plan: Path, *, nj: int = 1) -> str:
             utterances = tuple(data.by_id[name] for name in names if name in data.by_id)
             yield Job(f"{plan}:{line}", mixture, utterances)
 
-    stamp = {"plan": sha256(plan), "data": data_digest(data)}
-    produce(out, stamp, jobs, count, Product(), nj)
-    return f"{out}: {count} mixtures of {plan}"
+    digest = sha256(plan)
+    if listed(plan.parent, plan.name) not in (None, digest):
+        note(f"{plan}: is not the one that {plan.parent / SUMS} tells of; has it lost lines?")
+    stamp = {"plan": digest, "data": data_digest(data)}
+    left = produce(out, stamp, jobs, count, product, nj).told(out)
+    return f"{out}: {count} mixtures of {plan}{left}"

@@ -31,17 +31,19 @@ class AudioStore:
         max_bytes: decoded audio kept in memory (least recently used goes first). The activity of each
             utterance seen is kept besides (a byte for 10 ms).
         vad: says where speech is; None: csc's own detector does.
+        resample: whether recordings of another rate are resampled or refused.
     """
 
     def __init__(
         self, utterances: DataDir | Iterable[Utterance], sample_rate: int, max_bytes: int = 1 << 30,
-        vad: VadTable | None = None,
+        vad: VadTable | None = None, resample: bool = True,
     ) -> None:  # fmt: skip
         source = utterances.utterances if isinstance(utterances, DataDir) else utterances
         self._utterances = {utterance.id: utterance for utterance in source}
         self.sample_rate = sample_rate
         self.max_bytes = max_bytes
         self.vad = vad
+        self.resample = resample
         self._bytes = 0
         self._samples: OrderedDict[Key, np.ndarray] = OrderedDict()
         self._speech: dict[Key, np.ndarray] = {}
@@ -59,7 +61,7 @@ class AudioStore:
             return found
         if utterance not in self._utterances:
             raise DataError(f"no utterance '{utterance}' in the data directory; give the one that the mixture names")
-        samples, _ = read_audio(self._utterances[utterance], self.sample_rate)
+        samples, _ = read_audio(self._utterances[utterance], self.sample_rate, resample=self.resample)
         if speed != 1.0:
             samples = _change_speed(samples, speed)
         samples.flags.writeable = False

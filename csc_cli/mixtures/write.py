@@ -1,93 +1,106 @@
-"""Rendered mixtures on disk: audio files, and the tables that make a Kaldi data directory of them."""
+"""Rendered mixtures as audio files: where they lie, in which format, at which scale."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from csc_cli.kaldi.audio import write_audio
-from csc_cli.kaldi.datadir import DataDir, Utterance
-from csc_cli.kaldi.text import write_map
+from csc_cli.errors import AudioError, ConfigError
+from csc_cli.files import write_bytes
+from csc_cli.kaldi.audio import encode_audio
+from csc_cli.kaldi.float_wav import float_wav
+from csc_cli.kaldi.specifiers import unwritable
 from csc_cli.mixtures.manifest import Mixture
 from csc_cli.mixtures.render import Rendered
 
 MOST_PEAK = 0.99
 
 
-def audio_path(out: Path, kind: str, id: str) -> Path:
+@dataclass(frozen=True)
+class AudioFormat:
+    """How samples are written: 16-bit wav or flac, or (`unrounded`) 32-bit float wav."""
+
+    ending: Literal["wav", "flac"] = "wav"
+    unrounded: bool = False
+
+    def __post_init__(self) -> None:
+        if self.unrounded and self.ending != "wav":
+            raise ConfigError(f"--float with --format {self.ending}: only wav holds float samples; take wav")
+
+    def stamp(self) -> dict[str, str]:
+        """What the stamp of a folder says of it; nothing of the default, as in folders of earlier versions."""
+        if self == AudioFormat():
+            return {}
+        return {"format": "float wav" if self.unrounded else self.ending}
+
+
+class Written(NamedTuple):
+    """What became of a mixture: the factor of its files, and their SHA-256 in the order of `kinds`."""
+
+    scale: float
+    digests: tuple[str, ...]
+
+
+def audio_path(out: Path, kind: str, id: str, ending: str = "wav") -> Path:
     """Where the audio of a mixture lies: `kind` is wav, spk1, spk2, ... or noise1."""
-    return out / kind / f"{id.replace('%', '%25').replace('/', '%2F')}.wav"
+    return out / kind / audio_name(id, ending)
 
 
-def parts(mixture: Mixture) -> dict[str, int]:
-    """The kinds of files beside the mixture's own: spk1, spk2, ... -> 0, 1, ...; noise1 -> -1.
+def audio_name(id: str, ending: str) -> str:
+    """The name of a mixture's file, which stays in its folder and is not hidden.
 
-    One talker without noise is the mixture itself, so there is no file beside it.
+    >>> audio_name("../a", "wav"), audio_name("a.b", "flac")
+    ('%2E.%2Fa.wav', 'a.b.flac')
     """
-    if len(mixture.sources) == 1 and mixture.noise is None:
-        return {}
-    kinds = {f"spk{index + 1}": index for index in range(len(mixture.sources))}
-    return kinds | ({"noise1": -1} if mixture.noise is not None else {})
+    name = id.replace("%", "%25").replace("/", "%2F")
+    return (f"%2E{name[1:]}" if name.startswith(".") else name) + f".{ending}"
+
+
+def kinds(talkers: int, noise: bool, plain: bool) -> tuple[str, ...]:
+    """The kinds of files of a mixture: wav, then spk1, spk2, ... and noise1.
+
+    A `plain` one (see `Mixture.is_plain`) is its only source itself, so there is no file beside it.
+
+    >>> kinds(2, noise=True, plain=False), kinds(1, noise=False, plain=True)
+    (('wav', 'spk1', 'spk2', 'noise1'), ('wav',))
+    """
+    if plain:
+        return ("wav",)
+    return ("wav", *(f"spk{index + 1}" for index in range(talkers)), *(("noise1",) if noise else ()))
 
 
 def scale_of(rendered: Rendered) -> float:
     """The factor at which all parts are written: 1, or less where a peak would leave 16-bit full scale."""
-    peak = max(float(np.abs(samples).max(initial=0)) for samples in rendered)
+    peak = max(_peak(samples) for samples in (rendered.mixture, *rendered.sources, rendered.noise))
     return 1.0 if peak <= MOST_PEAK else float(np.floor(MOST_PEAK / peak * 1e6) / 1e6)
 
 
-def write_rendered(mixture: Mixture, rendered: Rendered, out: Path) -> float:
-    """Write the mixture and its parts as 16-bit wav, each file whole or not at all; returns the scale."""
-    scale = scale_of(rendered)
-    factor = np.float32(scale)
-    write_audio(audio_path(out, "wav", mixture.id), rendered.mixture * factor, mixture.sample_rate)
-    for kind, index in parts(mixture).items():
-        samples = rendered.noise if index < 0 else rendered.sources[index]
-        write_audio(audio_path(out, kind, mixture.id), samples * factor, mixture.sample_rate)
-    return scale
+def _peak(samples: np.ndarray) -> float:
+    return max(float(samples.max(initial=0)), -float(samples.min(initial=0)))
 
 
-@dataclass(frozen=True)
-class Made:
-    """A mixture that was made: the factor of its files, and its overlap where that was measured."""
+def write_rendered(mixture: Mixture, rendered: Rendered, out: Path, form: AudioFormat) -> Written:
+    """Write the mixture and its parts, each file whole or not at all. Float files are not scaled.
 
-    mixture: Mixture
-    scale: float
-    overlap: float | None = None
-
-
-def write_tables(out: Path, made: Iterable[Made], *, audio: bool, references: bool, own_speaker: bool) -> None:
-    """Write utt2spks, utt2cond, utt2overlap and, with `audio`, the rest of a Kaldi data directory.
-
-    Args:
-        references: name each source's audio in spk1.scp, spk2.scp, ... and noise1.scp.
-        own_speaker: each recording is its own speaker in utt2spk, since it has several; otherwise it is the
-            first talker.
+    Raises:
+        AudioError: a file cannot be written.
     """
-    utterances: list[Utterance] = []
-    tables: dict[str, dict[str, str]] = {"utt2spks": {}}
-    for item in made:
-        mixture, id = item.mixture, item.mixture.id
-        wav = str(audio_path(out, "wav", id))
-        speaker = id if own_speaker or not mixture.sources else mixture.sources[0].speaker
-        utterances.append(Utterance(id, speaker, wav))
-        tables["utt2spks"][id] = " ".join(source.speaker for source in mixture.sources)
-        if mixture.condition:
-            tables.setdefault("utt2cond", {})[id] = mixture.condition
-        if item.overlap is not None:
-            tables.setdefault("utt2overlap", {})[id] = f"{item.overlap:.3f}"
-        if audio:
-            tables.setdefault("utt2scale", {})[id] = f"{item.scale:g}"
-        if audio and references:
-            names = {kind: str(audio_path(out, kind, id)) for kind in parts(mixture)}
-            for kind, name in (names or {"spk1": wav}).items():
-                tables.setdefault(f"{kind}.scp", {})[id] = name
-    if audio:
-        utterances.sort(key=lambda utterance: utterance.id)
-        DataDir(out, tuple(utterances), tables).save(out)
-        return
-    for table, lines in tables.items():
-        write_map(out / table, lines)
+    scale = 1.0 if form.unrounded else scale_of(rendered)
+    parts = [rendered.mixture, *rendered.sources, rendered.noise]
+    digests = []
+    made = kinds(len(mixture.sources), mixture.noise is not None, mixture.is_plain)
+    for kind, samples in zip(made, parts, strict=False):
+        path = audio_path(out, kind, mixture.id, form.ending)
+        scaled = samples if scale == 1 else samples * np.float32(scale)
+        data = float_wav(scaled, mixture.sample_rate) if form.unrounded else None
+        data = data or encode_audio(path, scaled, mixture.sample_rate)
+        try:
+            write_bytes(path, data)
+        except OSError as error:
+            raise AudioError(str(unwritable(path, error))) from error
+        digests.append(sha256(data).hexdigest())
+    return Written(scale, tuple(digests))

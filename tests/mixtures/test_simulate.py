@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,9 @@ CONFIG = MixtureConfig(crop_s=None, overlap=(0.3, 1.0))
 
 def digests(out: Path) -> dict[str, str]:
     """Each file's digest; tables name their folder, so the name is taken out of them."""
+    sums = out / "sha256sums"
+    if sums.exists():
+        assert subprocess.run(["sha256sum", "--quiet", "-c", sums.name], cwd=out).returncode == 0
     files = sorted(path for path in out.rglob("*") if path.is_file())
     return {
         str(path.relative_to(out)): hashlib.sha256(path.read_bytes().replace(str(out).encode(), b"OUT")).hexdigest()
@@ -89,7 +93,12 @@ def test_processes_change_no_byte(made, data, tmp_path):
 
 def test_a_plan_alone_is_the_same_plan(made, data, tmp_path):
     simulate_data_dir(data.path, tmp_path / "plan", CONFIG, count=9)
-    assert sorted(path.name for path in (tmp_path / "plan").iterdir()) == ["mix.jsonl", "simulate.json", "utt2spks"]
+    assert sorted(path.name for path in (tmp_path / "plan").iterdir()) == [
+        "mix.jsonl",
+        "sha256sums",
+        "simulate.json",
+        "utt2spks",
+    ]
     assert (tmp_path / "plan" / "mix.jsonl").read_bytes() == (made / "mix.jsonl").read_bytes()
 
 
@@ -108,11 +117,11 @@ def makes(monkeypatch):
 
     makes, make = Makes(), produce_module._make
 
-    def watched(job, out, overlap):
+    def watched(job, out, product):
         if job.plan.id == makes.stop_at:
             raise KeyboardInterrupt
         makes.append(job.plan.id)
-        return make(job, out, overlap)
+        return make(job, out, product)
 
     monkeypatch.setattr(produce_module, "_make", watched)
     return makes
@@ -126,7 +135,7 @@ def test_what_is_whole_is_left_alone(data, tmp_path, makes):
     assert len(makes) == 3
 
 
-@pytest.mark.parametrize("damage", [b"", b'1.0 {"id": "mix00000'])
+@pytest.mark.parametrize("damage", [b"", b'1.0 abc {"id": "mix00000'])
 def test_an_interrupted_run_is_gone_on_with(made, data, tmp_path, makes, damage):
     out = tmp_path / "mix"
     makes.stop_at = "mix0000005"
@@ -134,7 +143,7 @@ def test_an_interrupted_run_is_gone_on_with(made, data, tmp_path, makes, damage)
         simulate_data_dir(data.path, out, CONFIG, count=9, audio=True)
     assert not (out / "wav.scp").exists()
     assert not (out / "mix.jsonl").exists()
-    with open(out / "mix.jsonl.part", "ab") as stream:
+    with open(out / "mixtures.part", "ab") as stream:
         stream.write(damage)
     (out / "wav" / ".tmp-x-mix0000005.wav").touch()  # as a killed run leaves it
     makes.stop_at = ""
