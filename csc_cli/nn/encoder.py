@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from csc_cli.errors import ConfigError
+from csc_cli.nn.baselines.ecapa import SCALE, EcapaTrunk
+from csc_cli.nn.baselines.features import Frames
+from csc_cli.nn.baselines.layers import share_statistics
 from csc_cli.nn.chunks import chunk_count, first_frames, join, split
 from csc_cli.nn.filterbank import FilterbankConfig, make_filterbank
 from csc_cli.nn.galr import GalrBlock, GalrConfig
@@ -37,6 +40,10 @@ class EncoderConfig:
     # How what the sources lack is shared out: evenly, or by their power, which leaves a silent stream silent. They lack
     # nothing where an STFT's masks add up to 1, but all that a learned filterbank does not give back.
     consistency: Literal["even", "power"] = "even"
+    # What turns the speaker head's frames into features: `speaker_blocks` GALR blocks, or the frame layers of an
+    # ECAPA-TDNN, whose 3 x `speaker_channels` features are pooled as `speaker_statistics` says of its own.
+    speaker_network: Literal["galr", "tdnn"] = "galr"
+    speaker_channels: int = 128
     speaker_input: Literal["masked", "trunk"] = "masked"  # masked spectrum beside the trunk, or the trunk alone
     speaker_mean_removed: bool = True  # take each bin's mean over the recording from the log masked spectrum
     # Features of a frame whose mean and deviation over a segment are pooled (statistics pooling, as x-vectors have
@@ -49,6 +56,11 @@ class EncoderConfig:
             raise ConfigError(f"streams={self.streams}: must be at least 1")
         if self.speaker_statistics < 0:
             raise ConfigError(f"speaker_statistics={self.speaker_statistics}: must be at least 0")
+        if self.speaker_network == "tdnn":
+            if self.speaker_input == "trunk":
+                raise ConfigError("speaker_network=tdnn: hears masked spectra; set speaker_input=masked")
+            if self.speaker_channels < 1 or self.speaker_channels % SCALE:
+                raise ConfigError(f"speaker_channels={self.speaker_channels}: must be a multiple of {SCALE}")
         if self.trunk_blocks < 1 or min(self.separation_blocks, self.speaker_blocks) < 0:
             raise ConfigError("trunk_blocks must be at least 1, the heads' blocks at least 0")
 
@@ -91,13 +103,17 @@ class SeparativeEncoder(nn.Module):
         self.trunk = blocks(galr, config.trunk_blocks)
         self.separation = blocks(galr, config.separation_blocks, config.trunk_blocks)
         self.masks = nn.Sequential(nn.LayerNorm(d), nn.Linear(d, (config.streams + 1) * bins))
-        masked = config.speaker_input == "masked"
-        self.speaker_in = nn.Linear(bins + d, d) if masked else nn.Linear(d, config.streams * d)
-        self.speaker_norm = nn.LayerNorm(d)
-        self.speaker = blocks(galr, config.speaker_blocks, config.trunk_blocks)
-        if config.speaker_statistics:
-            self.speaker_wide = nn.Linear(d, config.speaker_statistics)
-        pooled = 2 * config.speaker_statistics or d
+        if config.speaker_network == "tdnn":
+            self.speaker_tdnn = EcapaTrunk(bins + d, config.speaker_channels)
+            pooled = 2 * self.speaker_tdnn.features
+        else:
+            masked = config.speaker_input == "masked"
+            self.speaker_in = nn.Linear(bins + d, d) if masked else nn.Linear(d, config.streams * d)
+            self.speaker_norm = nn.LayerNorm(d)
+            self.speaker = blocks(galr, config.speaker_blocks, config.trunk_blocks)
+            if config.speaker_statistics:
+                self.speaker_wide = nn.Linear(d, config.speaker_statistics)
+            pooled = 2 * config.speaker_statistics or d
         self.standardise = Standardise(pooled)
         self.speaker_out = nn.Linear(pooled, config.embedding)
 
@@ -161,35 +177,57 @@ class SeparativeEncoder(nn.Module):
 
     def embed(self, framed: Framed, masks: Tensor) -> tuple[Tensor, Tensor]:
         """The speaker head: masks (B, C, L, F) -> segments (B, C, S, E), query (B, C, E)."""
+        frame_mask = framed.frame_mask.repeat_interleave(masks.shape[1], 0)  # (B C, S, K, 1)
+        if self.config.speaker_network == "tdnn":
+            pooled = statistics(self.convolve(framed, self.masked(framed, masks)).float(), frame_mask)
+        else:
+            pooled = self.pool(self.recur(framed, masks, frame_mask), frame_mask)
+        x = pooled.unflatten(0, masks.shape[:2])  # (B, C, S, pooled features)
+        segment_mask = framed.frame_mask.any(2)[:, None]  # (B, 1, S, 1)
+        segments = self.speaker_out(self.standardise(x, segment_mask)).float() * segment_mask
+        return segments, masked_mean(segments, segment_mask, 2)
+
+    def masked(self, framed: Framed, masks: Tensor) -> Tensor:
+        """What the masks (B, C, L, F) let through, log, beside the trunk's features: (B, C, L, F + D)."""
+        trunk = join(framed.trunk, self.config.galr.chunk_hop, masks.shape[2])  # (B, L, D)
+        heard = torch.log(masks * framed.magnitude[:, None] + FLOOR)  # (B, C, L, F)
+        if self.config.speaker_mean_removed:
+            # A fixed channel is a constant in the log spectrum: it says nothing of the talker.
+            heard = heard - masked_mean(heard, framed.frames[:, None], 2)[:, :, None]
+        return torch.cat([heard, trunk[:, None].expand(-1, masks.shape[1], -1, -1)], -1)
+
+    def recur(self, framed: Framed, masks: Tensor, frame_mask: Tensor) -> Tensor:
+        """GALR blocks: masks (B, C, L, F) -> frames (B C, S, K, D)."""
         galr, streams = self.config.galr, masks.shape[1]
         if self.config.speaker_input == "trunk":
             x = self.speaker_in(framed.trunk).unflatten(-1, (streams, -1)).movedim(-2, 1)  # (B, C, S, K, D)
         else:
-            trunk = join(framed.trunk, galr.chunk_hop, masks.shape[2])  # (B, L, D)
-            heard = torch.log(masks * framed.magnitude[:, None] + FLOOR)  # (B, C, L, F)
-            if self.config.speaker_mean_removed:
-                # A fixed channel is a constant in the log spectrum: it says nothing of the talker.
-                heard = heard - masked_mean(heard, framed.frames[:, None], 2)[:, :, None]
-            x = self.speaker_in(torch.cat([heard, trunk[:, None].expand(-1, streams, -1, -1)], -1))
+            x = self.speaker_in(self.masked(framed, masks))
             x = split((x * framed.frames[:, None]).flatten(0, 1), galr.chunk, galr.chunk_hop)
             x = x.unflatten(0, masks.shape[:2])
-        frame_mask = framed.frame_mask.repeat_interleave(streams, 0)  # (B C, S, K, 1)
         x = self.speaker_norm(x).flatten(0, 1) * frame_mask
         for block in self.speaker:
             x = block(x, frame_mask)
-        x = self.pool(x, frame_mask).unflatten(0, masks.shape[:2])  # (B, C, S, pooled features)
-        segment_mask = framed.frame_mask.any(2)[:, None]  # (B, 1, S, 1)
-        segments = self.speaker_out(self.standardise(x, segment_mask)).float() * segment_mask
-        return segments, masked_mean(segments, segment_mask, 2)
+        return x
+
+    def convolve(self, framed: Framed, heard: Tensor) -> Tensor:
+        """Frame layers of an ECAPA-TDNN: (B, C, L, F + D) -> frames (B C, S, K, features)."""
+        real = framed.frames.repeat_interleave(heard.shape[1], 0)  # (B C, L, 1)
+        frames = Frames(real.sum((1, 2)), None if bool(real.all()) else real.mT)
+        x = self.speaker_tdnn(heard.flatten(0, 1).mT, frames).mT * real
+        return split(x, self.config.galr.chunk, self.config.galr.chunk_hop)
 
     def pool(self, x: Tensor, frame_mask: Tensor) -> Tensor:
         """Frames to segments: (B C, S, K, D), (B C, S, K, 1) -> (B C, S, pooled features)."""
         if not self.config.speaker_statistics:
             return masked_mean(x.float(), frame_mask, 2)
-        x = functional.relu(self.speaker_wide(x)).float()
-        mean = masked_mean(x, frame_mask, 2)
-        variance = masked_mean(x.square(), frame_mask, 2) - mean.square()
-        return torch.cat([mean, variance.clamp(min=1e-4).sqrt()], -1)
+        return statistics(functional.relu(self.speaker_wide(x)).float(), frame_mask)
+
+    def share_statistics(self, total: Callable[[Tensor], Tensor]) -> None:
+        """Let normalisation over the batch sum its statistics by `total`: over all processes, with gradient."""
+        self.standardise.total = total
+        if self.config.speaker_network == "tdnn":
+            share_statistics(self.speaker_tdnn, total)
 
 
 class Standardise(nn.Module):
@@ -243,6 +281,13 @@ def masked_mean(x: Tensor, mask: Tensor, axis: int) -> Tensor:
     """Mean over `axis` of the entries where the broadcast `mask` is true; 0 where there is none."""
     keep = mask.to(x.dtype)
     return (x * keep).sum(axis) / keep.sum(axis).clamp(min=1)
+
+
+def statistics(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean and deviation of each segment's real frames: (..., S, K, D), mask (..., S, K, 1) -> (..., S, 2 D)."""
+    mean = masked_mean(x, mask, -2)
+    variance = masked_mean(x.square(), mask, -2) - mean.square()
+    return torch.cat([mean, variance.clamp(min=1e-4).sqrt()], -1)
 
 
 def consistent(sources: Tensor, mixture: Tensor, by_power: bool = False) -> Tensor:

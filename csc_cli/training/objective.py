@@ -58,7 +58,8 @@ class Learner(nn.Module):
         start = self.config.aam_scale / 2 if self.angular else self.config.alpha
         self.temperature = InverseTemperature(start, self.config.learn_alpha and not self.angular)
         inventory.unit_length = model.readout.unit_length = self.config.length_normalised
-        model.encoder.standardise.total = distributed.total_with_gradient
+        if distributed.world() > 1:  # one process has a faster way of its own
+            model.encoder.share_statistics(distributed.total_with_gradient)
 
     def forward(
         self,

@@ -14,7 +14,8 @@ from csc_cli.nn.filterbank import FilterbankConfig
 from csc_cli.nn.galr import GalrConfig
 
 KINDS = [
-    (kind, hop, heard) for kind, hop, heard in itertools.product(["stft", "learned"], [5, 10], ["masked", "trunk"])
+    (kind, hop, heard)
+    for kind, hop, heard in itertools.product(["stft", "learned"], [5, 10], ["masked", "trunk", "tdnn"])
 ]
 
 
@@ -33,7 +34,9 @@ def make(
         galr=GalrConfig(features=8, hidden=8, chunk=10, chunk_hop=hop, mapped=4, heads=2, feedforward=16),
         trunk_blocks=2,
         speaker_blocks=1,
-        speaker_input=heard,
+        speaker_input="masked" if heard == "tdnn" else heard,
+        speaker_network="tdnn" if heard == "tdnn" else "galr",
+        speaker_channels=8,
         consistency=consistency,
         embedding=6,
     )
@@ -130,7 +133,7 @@ def test_silence_gives_no_nan_forward_or_backward(kind: str, hop: int, heard: st
     assert all(torch.isfinite(p.grad).all() for p in encoder.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("heard", ["masked", "trunk"])
+@pytest.mark.parametrize("heard", ["masked", "trunk", "tdnn"])
 @pytest.mark.parametrize("kind", ["stft", "learned"])
 def test_every_parameter_gets_a_gradient(kind: str, heard: str) -> None:
     encoder = make(kind, 5, heard).train()

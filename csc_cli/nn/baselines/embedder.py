@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from csc_cli.errors import ConfigError
 from csc_cli.nn.baselines.ecapa import SCALE, EcapaTrunk
 from csc_cli.nn.baselines.features import LogMel
-from csc_cli.nn.baselines.layers import MaskedBatchNorm
+from csc_cli.nn.baselines.layers import MaskedBatchNorm, share_statistics
 from csc_cli.nn.baselines.pooling import Attentive, Statistics
 from csc_cli.nn.baselines.recursive import Recursive
 from csc_cli.nn.baselines.xvector import XVectorTrunk
@@ -98,9 +98,7 @@ class Embedder(nn.Module):
 
     def share_statistics(self, total: Callable[[Tensor], Tensor] | None) -> None:
         """Let batch normalisation sum its statistics by `total`: over all processes, with gradient."""
-        for module in self.modules():
-            if isinstance(module, MaskedBatchNorm):
-                module.total = total
+        share_statistics(self, total)
 
 
 class Head(nn.Module):

@@ -53,6 +53,13 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         self.num_batches_tracked += 1
 
 
+def share_statistics(network: nn.Module, total: Callable[[Tensor], Tensor] | None) -> None:
+    """Let all batch normalisations of a network sum their statistics by `total`: over all processes, with gradient."""
+    for module in network.modules():
+        if isinstance(module, MaskedBatchNorm):
+            module.total = total
+
+
 class Tdnn(nn.Module):
     """Convolution over time, ReLU, batch normalisation; the length stays."""
 
