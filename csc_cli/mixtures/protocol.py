@@ -41,6 +41,13 @@ from csc_cli.mixtures.trial_conditions import Condition, Overlapped, conditions
 from csc_cli.mixtures.trials import write_trials
 
 
+def load_settings(path: Path | None, overrides: Sequence[str] = ()) -> TrialsConfig:
+    """The settings of a file, or the defaults, with `overrides` on top."""
+    if path is None:
+        return configs.loads(TrialsConfig, "", "defaults", overrides)
+    return configs.load(TrialsConfig, path, overrides)
+
+
 def make_trials(
     data_dir: Path,
     out: Path,

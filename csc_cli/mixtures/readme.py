@@ -12,6 +12,7 @@ import numpy as np
 from csc_cli import config as configs
 from csc_cli.files import sha256
 from csc_cli.kaldi.datadir import DataDir
+from csc_cli.mixtures.presets import ListConfig
 from csc_cli.mixtures.settings import TrialsConfig
 from csc_cli.mixtures.split import Split
 
@@ -50,6 +51,53 @@ Checksums (SHA-256); the same data, settings and seed make the same:
 {checksums}
 ```
 """
+
+LIST_README = """\
+# Trials
+
+Made by `csc trials --from` from {trials}{preset}, over {utterances} utterances of {speakers} speakers. SHA-256 of the list:
+`{digest}`.
+
+- `enroll/`: {enroll} recordings, {enrollment}.
+- `test/`: {tests} recordings `UTTERANCE-CONDITION`. Talkers are in `utt2spks`, the list's own one first; `spk1.scp`,
+  `spk2.scp` (and `noise1.scp`): what each contributes.
+- `trials`: ENROLLMENT RECORDING target|nontarget, each trial of the list in each condition. {key}
+- `utt2cond`: the condition of each test recording. `utt2overlap`: the share of the list's talker's active speech in
+  which the interferer is active, too.
+
+| condition | recordings | target | nontarget | overlap, mean (lowest tenth) |
+| --- | --- | --- | --- | --- |
+{table}
+
+{cases}
+Each test utterance has one interferer, ratio and overlap, the same in all conditions: a random utterance of {pool}, of
+a speaker whom the test meets nowhere in the list and who is not its own. Ratios are of active speech, also the noise's.
+Each draw is a function of the seed, the utterance's id and the ids of the data directory alone.
+
+Seed {seed}. Settings:
+
+```yaml
+{settings}```
+
+Checksums (SHA-256); the same list, data, settings and seed make the same:
+
+```
+{checksums}
+```
+"""
+LIST_KEYS = {
+    "single": "Target: the enrolled speaker is one of the talkers.",
+    "any": "Target: a talker of the enrollment is a talker of the test.",
+    "speaker": "ENROLLMENT is a talker of an enrollment recording: -s1 the list's own, -s2 the interferer. Target: "
+    "that talker is one of the test's.",
+}
+CASES = {
+    "clean": "the utterance alone, whole.",
+    "noisy": "the utterance over noise.",
+    "concatenated": "utterance and interferer one after the other, in random order.",
+    "overlapped": "in random order, the second beginning before the first ends; the common part is the drawn share of all.",
+    "mixed": "the interferer, cut to the utterance's length or laid at a random place in it, talks over the utterance.",
+}
 
 
 @dataclass(frozen=True)
@@ -90,6 +138,45 @@ def trials_readme(
         interferers=_interferers_in_words(split),
         place=_place_in_words(config),
         more=_more_in_words(config),
+        seed=seed,
+        settings=configs.dumps(config),
+        checksums="\n".join(f"{sha256(out / name)}  {name}" for name in CHECKED),
+    )
+
+
+def list_readme(
+    out: Path,
+    trials: Path,
+    preset: str,
+    enroll: int,
+    rows: Sequence[Row],
+    config: ListConfig,
+    seed: int,
+    data: DataDir,
+    pool: DataDir,
+) -> str:
+    """As `trials_readme`, of a protocol over the list `trials`.
+
+    Args:
+        enroll: number of enrollment recordings.
+        pool: whose utterances interfere.
+    """
+    mixed = config.enrollment == "mixture"
+    return LIST_README.format(
+        trials=trials.name,
+        digest=sha256(trials),
+        utterances=len(data.utterances),
+        speakers=len(data.spk2utt),
+        preset=f", by the preset `{preset}`" if preset else "",
+        enroll=enroll,
+        enrollment="each `UTTERANCE-mixed`: mixed with an interferer who interferes with no test"
+        if mixed
+        else "one talker each",
+        tests=sum(len(row.overlaps) for row in rows),
+        key=LIST_KEYS[config.trials if mixed else "single"],
+        table="\n".join(map(_table_row, rows)),
+        cases="".join(f"- {row.condition}: {CASES[row.condition]}\n" for row in rows),
+        pool="the same data" if pool is data else f"{len(pool.spk2utt)} other speakers",
         seed=seed,
         settings=configs.dumps(config),
         checksums="\n".join(f"{sha256(out / name)}  {name}" for name in CHECKED),

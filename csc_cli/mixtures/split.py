@@ -67,7 +67,7 @@ def split_speakers(
     if interferers is not None:
         if back:
             raise ConfigError(f"held_back={config.held_back:g}: give other interferers or hold some back, not both")
-        _refuse_shared(data, interferers)
+        refuse_shared_ids(data, interferers)
         left, utterances = interferers.spk2utt, data.by_id | interferers.by_id
     elif back:
         left = {speaker: ids for speaker, ids in left.items() if speaker not in enroll}
@@ -87,12 +87,19 @@ def refuse_shared_audio(enroll: Iterable[Utterance], heard: Iterable[Utterance])
         spans.setdefault((utterance.recording, utterance.channel), []).append(utterance)
     for one in enroll:
         for other in spans.get((one.recording, one.channel), ()):
-            ends = [math.inf if part.end_s is None else part.end_s for part in (one, other)]
-            if min(ends) > max(one.start_s, other.start_s):
+            if share_audio(one, other):
                 raise DataError(
                     f"{one.scp}: the utterances '{one.id}' (which enrolls) and '{other.id}' (which is heard in tests) "
                     "have the same audio in part; leave one of them out, or make segments that do not overlap"
                 )
+
+
+def share_audio(one: Utterance, other: Utterance) -> bool:
+    """Whether the two have samples of one channel of one recording in common."""
+    if (one.recording, one.channel) != (other.recording, other.channel):
+        return False
+    ends = [math.inf if part.end_s is None else part.end_s for part in (one, other)]
+    return min(ends) > max(one.start_s, other.start_s)
 
 
 def _enough(order: Sequence[str], config: TrialsConfig, seconds: Mapping[str, float] | None) -> int:
@@ -113,7 +120,8 @@ def _held_back(data: DataDir, config: TrialsConfig, seed: int) -> set[str]:
     return set(able[:count])
 
 
-def _refuse_shared(data: DataDir, interferers: DataDir) -> None:
+def refuse_shared_ids(data: DataDir, interferers: DataDir) -> None:
+    """Raise DataError where the two have speakers or utterances in common."""
     both = f"{data.path} and {interferers.path} both have"
     speakers = sorted(set(data.spk2utt) & set(interferers.spk2utt))
     if speakers:
