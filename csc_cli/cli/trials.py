@@ -71,7 +71,7 @@ def trials(
     if listed is not None:
         protocol = list_settings(preset, config, overrides)
         form: Any = trials_format
-        click.echo(make_listed_trials(listed, data, out, protocol, form=form, name=preset or "", **common))
+        click.echo(make_listed_trials(listed, data, out, protocol, form=form, preset=preset or "", **common))
         return
     if preset is not None:
         raise click.UsageError("--preset: is for a list of trials; name it by --from")

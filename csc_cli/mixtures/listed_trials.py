@@ -28,7 +28,7 @@ def make_listed_trials(
     config: ListConfig,
     *,
     form: Form = "kaldi",
-    name: str = "",
+    preset: str = "",
     seed: int = 0,
     interferers: Path | None = None,
     audio: bool = True,
@@ -39,7 +39,7 @@ def make_listed_trials(
     Args:
         trials: the list, Kaldi's or (by `form`) VoxCeleb's.
         data_dir: the recordings that it names.
-        name: of the preset, for the README.
+        preset: its name, for the README.
         interferers: other people, who alone interfere.
         audio: write the recordings, or only their mix.jsonl.
 
@@ -65,7 +65,7 @@ def make_listed_trials(
     for (part, draws, product), total in zip(parts, (totals[0], totals[1] * len(config.conditions)), strict=True):
         made = sorted(draws(listed, data, pool, config, seed), key=lambda draw: draw.id)
         produce(out / part, stamp, partial(_jobs, out / part, made), total, product, nj)
-    return _write(out, trials, listed, config, name, seed, data, pool)
+    return _write(out, trials, listed, config, preset, seed, data, pool)
 
 
 def _jobs(out: Path, draws: Iterable[Draw]) -> Iterator[Job]:
@@ -74,7 +74,7 @@ def _jobs(out: Path, draws: Iterable[Draw]) -> Iterator[Job]:
 
 
 def _write(
-    out: Path, source: Path, listed: Listed, config: ListConfig, name: str, seed: int, data: DataDir, pool: DataDir
+    out: Path, source: Path, listed: Listed, config: ListConfig, preset: str, seed: int, data: DataDir, pool: DataDir
 ) -> str:
     heard = {part: {mixture.id: mixture for mixture in read_mixtures(out / part / PLAN)} for part in ("enroll", "test")}
     tests = heard["test"]
@@ -90,11 +90,9 @@ def _write(
     by_condition: dict[str, list[float]] = {condition: [] for condition in config.conditions}
     for id, mixture in tests.items():
         by_condition[mixture.condition].append(float(overlaps[id]))
-    rows = [
-        Row(condition, by, counts[condition, True], counts[condition, False]) for condition, by in by_condition.items()
-    ]
+    rows = [Row(name, shares, counts[name, True], counts[name, False]) for name, shares in by_condition.items()]
     with open_atomic(out / "README.md") as stream:
-        stream.write(list_readme(out, source, name, len(heard["enroll"]), rows, config, seed, data, pool))
+        stream.write(list_readme(out, source, preset, len(heard["enroll"]), rows, config, seed, data, pool))
     lines = [
         f"{row.condition}: {len(row.overlaps)} recordings, {row.target} target, {row.nontarget} nontarget trials"
         for row in rows

@@ -55,8 +55,8 @@ Checksums (SHA-256); the same data, settings and seed make the same:
 LIST_README = """\
 # Trials
 
-Made by `csc trials --from` from {trials}{preset}, over {utterances} utterances of {speakers} speakers. SHA-256 of the list:
-`{digest}`.
+Made by `csc trials --from` from {trials}{preset}, over {utterances} utterances of {speakers} speakers.
+SHA-256 of the list: `{digest}`.
 
 - `enroll/`: {enroll} recordings, {enrollment}.
 - `test/`: {tests} recordings `UTTERANCE-CONDITION`. Talkers are in `utt2spks`, the list's own one first; `spk1.scp`,
@@ -95,7 +95,7 @@ CASES = {
     "clean": "the utterance alone, whole.",
     "noisy": "the utterance over noise.",
     "concatenated": "utterance and interferer one after the other, in random order.",
-    "overlapped": "in random order, the second beginning before the first ends; the common part is the drawn share of all.",
+    "overlapped": "in random order, the second before the first has ended; the common part is the drawn share of all.",
     "mixed": "the interferer, cut to the utterance's length or laid at a random place in it, talks over the utterance.",
 }
 
@@ -169,9 +169,7 @@ def list_readme(
         speakers=len(data.spk2utt),
         preset=f", by the preset `{preset}`" if preset else "",
         enroll=enroll,
-        enrollment="each `UTTERANCE-mixed`: mixed with an interferer who interferes with no test"
-        if mixed
-        else "one talker each",
+        enrollment="`UTTERANCE-mixed`, each with an interferer who disturbs no test" if mixed else "one talker each",
         tests=sum(len(row.overlaps) for row in rows),
         key=LIST_KEYS[config.trials if mixed else "single"],
         table="\n".join(map(_table_row, rows)),

@@ -38,6 +38,12 @@ def make_data(folder: Path, seconds: Mapping[str, list[float]], rate: int = RATE
     return data
 
 
+@pytest.fixture(scope="session")
+def make_data_dir() -> Callable[..., DataDir]:
+    """`make_data`, for fixtures of a wider scope than `data_of`."""
+    return make_data
+
+
 @pytest.fixture
 def data_of(tmp_path: Path) -> Callable[..., DataDir]:
     """Makes a data directory: `data_of({"a": [2.0, 1.5], "b": [3.0]})`."""
