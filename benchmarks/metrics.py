@@ -19,6 +19,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,9 @@ def machine() -> str:
 def alone(task: Callable[..., tuple[str, float] | None], *arguments: Any) -> float | None:
     """Run a task in a new process with one thread, print what it says, and return its seconds."""
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        said, seconds, memory = pool.apply(_measured, (task, arguments))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, context) as pool:  # waits for its process, which a Pool ends before it has tidied up
+        said, seconds, memory = pool.submit(_measured, task, arguments).result()
     if seconds is not None:
         print(f"  {said}: {seconds:.2f} s, peak {memory:.2f} GB", flush=True)
     return seconds

@@ -25,6 +25,16 @@ class Stored:
     speakers: frozenset[str]
     trained_on: dict[str, Any]
 
+    @property
+    def named(self) -> bool:
+        """Whether a table named the speakers behind enrollments."""
+        return "enrollments" in self.trained_on
+
+    @property
+    def enrollments(self) -> frozenset[str]:
+        """The ids of the training trials' enrollments, which are speakers themselves where no table named others."""
+        return frozenset(self.trained_on.get("enrollments", self.speakers))
+
 
 def save(path: str | Path, calibration: Calibration, speakers: Iterable[str], trained_on: dict[str, Any]) -> None:
     """Write a fitted calibration, whole or not at all."""
@@ -97,6 +107,9 @@ def _stored(value: Any) -> Stored:
         raise DataError("'speakers' must be a list of texts")
     if not isinstance(value["trained_on"], dict):
         raise DataError("'trained_on' must be an object")
+    enrollments = value["trained_on"].get("enrollments", [])
+    if not isinstance(enrollments, list) or not all(isinstance(name, str) for name in enrollments):
+        raise DataError("'enrollments' of 'trained_on' must be a list of texts")
     offset, prior = _number(value["offset"], "offset"), _number(value["prior"], "prior")
     return Stored(Calibration.of(systems, quality, offset, prior), frozenset(speakers), value["trained_on"])
 

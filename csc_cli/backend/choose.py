@@ -78,15 +78,25 @@ def _climb(recordings: Sequence[Floats], first: int, stream: int) -> tuple[int, 
     return tuple(chosen)
 
 
-def choose_above(recordings: Sequence[Floats], threshold: float) -> tuple[list[int], Choice]:
+def choose_above(recordings: Sequence[Floats], threshold: float) -> tuple[dict[int, float], dict[int, float], Choice]:
     """As `choose`, of the recordings that agree: the one least like the others goes out and the rest is chosen anew,
-    as long as it is below `threshold`. Returns which recordings stay (fewer than two: none agree), and their choice."""
+    as long as it is below `threshold`.
+
+    Returns:
+        The recordings that stay (fewer than two: none agree), and those that went out, each with its mean cosine with
+        the others of its time; and the choice for those that stay.
+    """
     kept = list(range(len(recordings)))
+    gone: dict[int, float] = {}
     choice = choose(recordings)
     while len(kept) > 1 and min(choice.similarity) < threshold:
-        del kept[int(np.argmin(choice.similarity))]
+        least = int(np.argmin(choice.similarity))
+        gone[kept.pop(least)] = choice.similarity[least]
+        if len(kept) == 1:
+            # Of two that do not agree neither is the one that is unlike.
+            return {}, gone | {kept[0]: choice.similarity[1 - least]}, choose([recordings[kept[0]]])
         choice = choose([recordings[r] for r in kept])
-    return kept, choice
+    return dict(zip(kept, choice.similarity, strict=True)), gone, choice
 
 
 def choose_streams(
@@ -103,7 +113,8 @@ def choose_streams(
 
     Args:
         threshold: recordings whose stream has a smaller mean cosine with the others' are left out and reported.
-        report: a table `SPEAKER RECORDING STREAM COSINE chosen|left-out` of all recordings.
+        report: a table `SPEAKER RECORDING STREAM COSINE chosen|left-out` of all recordings (`-`: no stream), with the
+            mean cosine with the others; with those that were still there, when a recording was left out.
         settings: what is done to the vectors before they are compared.
 
     Raises:
@@ -139,16 +150,13 @@ def _write(
     rows: list[str] = []
     left_out: list[str] = []
     for speaker, utterances in speakers.items():
-        kept, choice = choose_above([np.stack([unit[s] for s in table[utt]]) for utt in utterances], threshold)
-        lost = [utt for r, utt in enumerate(utterances) if r not in kept]
-        if lost and len(kept) < 2:
-            kept, lost = [], list(utterances)
-        for r, stream, cosine in zip(kept, choice.streams, choice.similarity):
+        kept, gone, choice = choose_above([np.stack([unit[s] for s in table[utt]]) for utt in utterances], threshold)
+        for (r, cosine), stream in zip(kept.items(), choice.streams):
             name = table[utterances[r]][stream]
             chosen.setdefault(speaker, []).append(name)
             rows.append(f"{speaker} {utterances[r]} {name} {cosine:.4f} chosen\n")
-        rows += [f"{speaker} {utt} - - left-out\n" for utt in lost]
-        left_out += [f"{utt} ({speaker})" for utt in lost]
+        rows += [f"{speaker} {utterances[r]} - {cosine:.4f} left-out\n" for r, cosine in gone.items()]
+        left_out += [f"{utterances[r]} ({speaker})" for r in gone]
     if report is not None:
         with open_atomic(report) as stream_:
             stream_.writelines(rows)

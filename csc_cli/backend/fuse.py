@@ -16,7 +16,7 @@ from csc_cli.errors import ConfigError, DataError, some
 from csc_cli.files import sha256
 from csc_cli.kaldi.speakers import all_speakers
 from csc_cli.kaldi.text import read_keyed
-from csc_cli.kaldi.trials import Pairs, Scores, Trials, join, read_scores, read_trials, write_scores
+from csc_cli.kaldi.trials import Pairs, Scores, Trials, join, read_key, read_scores, write_scores
 
 
 def train(
@@ -46,22 +46,21 @@ def train(
     """
     calibration = Calibration(prior=prior)
     names = _names(names, len(scores))
-    key = read_trials(trials)
-    if key.target is None:
-        raise DataError(f"{trials}: has no key (target|nontarget in a third column); calibration needs it")
+    key, target = read_key(trials, "calibration needs it")
     given = {name: _joined(trials, key, path) for name, path in zip(names, scores, strict=True)}
     quality_of = measures(key, quality or QualityTables())
     try:
-        calibration.fit(given, key.target, quality_of)
+        calibration.fit(given, target, quality_of)
     except DataError as error:
         raise DataError(f"{', '.join(map(str, scores))} on {trials}: {error}") from error
     llr = calibration.apply(*given.values(), quality=quality_of)
-    before = {name: _cllr(values, key.target) for name, values in given.items()}
-    after = _cllr(llr, key.target)
-    targets = int(key.target.sum())
+    before = {name: _cllr(values, target) for name, values in given.items()}
+    after = _cllr(llr, target)
+    targets = int(target.sum())
     calibration_file.save(out, calibration, _speakers(key, enroll_utt2spk, utt2spk), {
         "trials": Path(trials).name, "sha256": sha256(trials) if Path(trials).is_file() else None,
         "targets": targets, "nontargets": len(key) - targets, "cllr_before": before, "cllr_after": after,
+        **({"enrollments": sorted(key.enroll_ids.tolist())} if enroll_utt2spk else {}),
     })  # fmt: skip
     was = ", ".join(f"{value:.4f}" + (f" ({name})" if len(before) > 1 else "") for name, value in before.items())
     return f"{_formula(calibration)}\nCllr on the {len(key)} trials of training: {was} -> {after:.4f}; written to {out}"
@@ -92,7 +91,8 @@ def apply(
     stored = calibration_file.load(calibration)
     pairs = read_scores(scores[0])
     if not shared_speakers:
-        _refuse_shared(stored.speakers, _speakers(pairs, enroll_utt2spk, utt2spk), calibration)
+        heard = _speakers(pairs, enroll_utt2spk, utt2spk)
+        _refuse_shared(stored, heard, set(pairs.enroll_ids), bool(enroll_utt2spk), calibration)
     columns = [pairs.score, *(_joined(scores[0], pairs, path) for path in scores[1:])]
     systems = list(stored.calibration.weights_)
     if names:
@@ -128,12 +128,18 @@ def _speakers(pairs: Trials | Scores, enroll_utt2spk: str | Path | None, utt2spk
     return all_speakers(pairs, *tables)
 
 
-def _refuse_shared(trained: frozenset[str], heard: set[str], calibration: str | Path) -> None:
-    shared = sorted(trained & heard)
+def _refuse_shared(
+    stored: calibration_file.Stored, heard: set[str], enrollments: set[str], named: bool, calibration: str | Path
+) -> None:
+    """By the names of speakers; and where a table named them on one side alone, by the ids of enrollments."""
+    shared, of = stored.speakers & heard, f"{len(heard)} speakers"
+    if not shared and named != stored.named:
+        shared, of = stored.enrollments & enrollments, f"{len(enrollments)} enrollments"
     if shared:
         raise DataError(
-            f"{len(shared)} of {len(heard)} speakers of these scores took part in training {calibration}: "
-            f"{some(shared)}; train on other speakers, or say --shared-speakers and take the results for what they are"
+            f"{len(shared)} of {of} of these scores took part in training {calibration}: "
+            f"{some(sorted(shared))}; train on other speakers, or say --shared-speakers and take the results for what "
+            "they are"
         )
 
 

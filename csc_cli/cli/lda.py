@@ -31,6 +31,7 @@ def lda() -> None:
 @options.chain
 @options.binary()
 @options.skip_missing
+@options.no_pipes
 @options.quiet
 def train(
     vectors: str, utt2spk: Path | str, out: str, dim: int, total_covariance_factor: float, covariance_floor: float,

@@ -79,7 +79,7 @@ quiet = click.option(
 )
 no_pipes = click.option(
     "--no-pipes", is_flag=True, expose_value=False, callback=_no_pipes, is_eager=True,
-    help="Refuse recordings that are commands (as CSC_NO_PIPES=1 does).",
+    help="Refuse commands that a wav.scp or another scp names (as CSC_NO_PIPES=1 does).",
 )  # fmt: skip
 batch_seconds = click.option(
     "--batch-seconds", type=click.FloatRange(min=0, min_open=True), default=60.0, show_default=True,

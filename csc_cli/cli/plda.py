@@ -28,6 +28,7 @@ def plda() -> None:
 @options.chain
 @options.binary()
 @options.skip_missing
+@options.no_pipes
 @options.quiet
 def train(
     spk2utt: Path | str, vectors: str, out: str, num_em_iters: int, binary: bool, skip_missing: bool, **chain: str
@@ -59,6 +60,7 @@ def train(
               help="How much the shift of the mean adds to the new covariance.")  # fmt: skip
 @options.chain
 @options.binary()
+@options.no_pipes
 @options.quiet
 def adapt(
     plda: str, vectors: str, out: str, within_covar_scale: float, between_covar_scale: float, mean_diff_scale: float,

@@ -46,6 +46,7 @@ SETTINGS = (
                  help="How many of them, for --as-norm."),
     options.skip_missing,
     click.option("--nj", type=click.IntRange(min=1), default=1, show_default=True, help="Threads."),
+    options.no_pipes,
     options.quiet,
 )  # fmt: skip
 

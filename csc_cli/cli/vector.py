@@ -23,6 +23,7 @@ def vector() -> None:
 @click.argument("arguments", nargs=-1, required=True, metavar="[SPK2UTT] VECTORS OUT [NUM_UTTS]")
 @options.binary(default=False, help="A mean alone: in Kaldi's binary form, or in text.")
 @options.skip_missing
+@options.no_pipes
 @options.quiet
 def mean(arguments: tuple[str, ...], binary: bool, skip_missing: bool) -> None:
     """Write the mean of all VECTORS to the file OUT; or, with SPK2UTT, the mean of each speaker to the table OUT.
@@ -47,6 +48,7 @@ def mean(arguments: tuple[str, ...], binary: bool, skip_missing: bool) -> None:
     )
 )
 @click.argument("arguments", nargs=-1, required=True, metavar="[MEAN] VECTORS OUT")
+@options.no_pipes
 @options.quiet
 def subtract_mean(arguments: tuple[str, ...]) -> None:
     """Write VECTORS less MEAN, or less their own mean, to the table OUT (Kaldi's ivector-subtract-global-mean)."""
@@ -64,6 +66,7 @@ def subtract_mean(arguments: tuple[str, ...]) -> None:
 @click.argument("out")
 @click.option("--scaleup", type=bool, default=True, show_default=True, metavar="true|false",
               help="To length sqrt(dimension), not 1.")  # fmt: skip
+@options.no_pipes
 @options.quiet
 def normalize_length(vectors: str, out: str, scaleup: bool) -> None:
     """Write VECTORS scaled to length sqrt(dimension) to the table OUT (Kaldi's ivector-normalize-length)."""
@@ -77,6 +80,7 @@ def normalize_length(vectors: str, out: str, scaleup: bool) -> None:
 @click.argument("matrix")
 @click.argument("vectors")
 @click.argument("out")
+@options.no_pipes
 @options.quiet
 def transform(matrix: str, vectors: str, out: str) -> None:
     """Write VECTORS projected by MATRIX to the table OUT (Kaldi's ivector-transform).
@@ -104,6 +108,7 @@ def transform(matrix: str, vectors: str, out: str) -> None:
 @click.option("--report", type=click.Path(path_type=Path), metavar="FILE",
               help="Lines 'SPEAKER RECORDING STREAM COSINE chosen|left-out'.")  # fmt: skip
 @options.chain
+@options.no_pipes
 @options.quiet
 def choose_streams(
     spk2utt: Path | str, utt2streams: Path | str, vectors: str, out: Path, threshold: float, report: Path | None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from csc_cli.errors import DataError, at
 from csc_cli.kaldi.decimals import Encoded, LineWriter, match_words, parse_numbers
@@ -15,6 +16,7 @@ from csc_cli.kaldi.matching import match
 from csc_cli.kaldi.pairs import Form, PairReader
 from csc_cli.kaldi.specifiers import open_output
 from csc_cli.kaldi.text import without_gc
+from csc_cli.progress import note
 
 BLOCK_PAIRS = 1 << 16
 
@@ -123,6 +125,31 @@ def read_trials(path: str | Path, form: Literal["kaldi", "voxceleb"] = "kaldi") 
             raise DataError(at(path, reader.lines + at_ + 1, f"{message}; correct it"))
         target.append(codes == 0)
     return Trials(*reader.pairs(), np.concatenate(target) if target else None)
+
+
+def read_key(path: str | Path, use: str) -> tuple[Trials, NDArray[np.bool_]]:
+    """Read trials that must have a key; returns them and the key (N,). That some repeat others is told.
+
+    Args:
+        use: what needs the key, for the message ("evaluation needs it").
+
+    Raises:
+        DataError: as `read_trials`; trials without a key, or pairs that are target and nontarget: how many, and the
+            first three.
+    """
+    trials = read_trials(path)
+    if trials.target is None:
+        raise DataError(f"{path}: has no key (target|nontarget in a third column); {use}")
+    code = trials.enroll_index.astype(np.int64) * len(trials.test_ids) + trials.test_index
+    first = match(code[:0], code).first
+    unlike = np.flatnonzero(trials.target[first] != trials.target)
+    if len(unlike):
+        message = f"{len(unlike)} pairs are target and nontarget: {_show(trials, unlike)}; correct the key"
+        raise DataError(f"{path}: {message}")
+    repeated = int(np.count_nonzero(first != np.arange(len(first))))
+    if repeated:
+        note(f"{path}: {repeated} of {len(trials)} trials repeat an earlier one; each of them counts")
+    return trials, trials.target
 
 
 def read_scores(path: str | Path) -> Scores:

@@ -11,7 +11,7 @@ from typing import Any
 from csc_cli.errors import ConfigError, DataError
 from csc_cli.files import open_atomic, sha256, write_json
 from csc_cli.kaldi.text import read_keyed
-from csc_cli.kaldi.trials import Trials, join, read_scores, read_trials
+from csc_cli.kaldi.trials import Trials, join, read_key, read_scores
 from csc_cli.metrics.conditions import conditions
 from csc_cli.metrics.cost import operating_points
 from csc_cli.metrics.detection import Floats
@@ -64,17 +64,15 @@ def evaluate(
     if len(names) != len(scores) or len(set(names)) != len(names):
         given = ", ".join(names)
         raise ConfigError(f"--name: {len(scores)} score file(s) need as many different names; given: {given}")
-    key = read_trials(trials)
-    if key.target is None:
-        raise DataError(f"{trials}: has no key (target|nontarget in a third column); evaluation needs it")
+    key, target = read_key(trials, "evaluation needs it")
     joined = {name: _joined(trials, key, path) for name, path in zip(names, scores, strict=True)}
     speakers = trial_speakers(
         key, read_keyed(enroll_utt2spk) if enroll_utt2spk else None, read_keyed(utt2spk) if utt2spk else None
     )
-    parts = by_condition(ConditionTrials("all", key.target, joined, speakers), *conditions(key, utt2cond))
+    parts = by_condition(ConditionTrials("all", target, joined, speakers), *conditions(key, utt2cond))
     counts = draw_counts(len(speakers.names), replicates, seed)
     results = [evaluate_condition(part, counts, points) for part in parts]
-    targets = int(key.target.sum())
+    targets = int(target.sum())
     about: dict[str, Any] = {
         "trials": {**_about(trials), "size": len(key), "targets": targets, "nontargets": len(key) - targets},
         "systems": [{"name": name, **_about(path)} for name, path in zip(names, scores, strict=True)],

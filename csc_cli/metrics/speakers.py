@@ -14,6 +14,7 @@ from csc_cli.kaldi.speakers import Speakers, SpeakersOf, heard_by_key, speakers_
 from csc_cli.kaldi.trials import Trials
 
 Ints = NDArray[np.int64]
+Index = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class TrialSpeakers:
     """The distinct speakers of every trial, enrolled and heard."""
 
     names: tuple[str, ...]  # (S,) sorted
-    members: Ints  # (G, L) indices into `names`, filled up with S
+    members: Index  # (G, L) indices into `names`, filled up with S
     group: Ints  # (N,) the row of `members` of each trial
     rule: str  # where the speakers come from, in words
 
@@ -81,7 +82,7 @@ def trial_speakers(
     pairs, group = _distinct(code, len(enroll_sets) * len(test_sets))
     a, b = enroll_sets[pairs // len(test_sets)], test_sets[pairs % len(test_sets)]
     repeated = (a[:, :, None] == b[:, None, :]).any(axis=2)
-    members = np.concatenate([np.where(repeated, len(names), a), b], axis=1)
+    members = np.concatenate([np.where(repeated, np.int32(len(names)), a), b], axis=1)
     return TrialSpeakers(tuple(names), members, group, _rule(enroll_speakers, test_speakers))
 
 
@@ -95,14 +96,14 @@ def _rule(enroll_speakers: SpeakersOf | None, test_speakers: SpeakersOf | None) 
     )
 
 
-def _sets(of_each: Speakers, names: list[str]) -> tuple[Ints, Ints]:
+def _sets(of_each: Speakers, names: list[str]) -> tuple[Index, Ints]:
     """The distinct sets as rows of indices filled up with S, and the row of each element."""
     number = {name: index for index, name in enumerate(names)}
     row: dict[tuple[str, ...], int] = {}
     rows = np.array([row.setdefault(speakers, len(row)) for speakers in of_each], np.int64)
     width = max(map(len, row))
     filled = [[number[name] for name in speakers] + [len(names)] * (width - len(speakers)) for speakers in row]
-    return np.array(filled, np.int64), rows
+    return np.array(filled, np.int32), rows
 
 
 def _distinct(code: Ints, limit: int) -> tuple[Ints, Ints]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from csc_cli.errors import ConfigError, DataError
-from csc_cli.kaldi.trials import join, read_scores, read_trials
+from csc_cli.kaldi.trials import join, read_key, read_scores
 from csc_cli.metrics.conditions import conditions
 from csc_cli.metrics.cost import OperatingPoint, operating_points
 from csc_cli.metrics.detection import Bools, Split, split
@@ -80,18 +80,16 @@ def find_thresholds(
     points = operating_points(p_target, c_miss, c_fa)
     if not (far or frr or points):
         raise ConfigError("nothing is wanted: give --far, --frr or --p-target")
-    key = read_trials(trials)
-    if key.target is None:
-        raise DataError(f"{trials}: has no key (target|nontarget in a third column); thresholds need it")
+    key, target = read_key(trials, "thresholds need it")
     try:
         values = join(key, read_scores(scores))
-        by_kind = split(values, key.target)
+        by_kind = split(values, target)
     except DataError as error:
         message = str(error)
         raise DataError(message if message.startswith(str(scores)) else f"{scores} on {trials}: {message}") from error
     of, names = conditions(key, utt2cond)
-    parts = {name: (values[of == index], key.target[of == index]) for index, name in enumerate(names)}
-    parts["all"] = (values, key.target)
+    parts = {name: (values[of == index], target[of == index]) for index, name in enumerate(names)}
+    parts["all"] = (values, target)
     found = [
         Threshold(wanted, value, tuple(_rates(name, *part, value) for name, part in parts.items()))
         for wanted, value in _wanted(by_kind, far, frr, points, bayes)

@@ -144,6 +144,7 @@ def changed(**changes):
         (changed(quality=[{"name": "q", "weight": None}]), "'quality: weight' must be a finite number"),
         (changed(speakers="anna"), "'speakers' must be a list of texts"),
         (changed(trained_on=None), "'trained_on' must be an object"),
+        (changed(trained_on={"enrollments": "anna"}), "'enrollments' of 'trained_on' must be a list of texts"),
     ],
 )
 def test_damaged_files(tmp_path: Path, text: str, message: str):

@@ -60,9 +60,19 @@ def test_a_recording_without_the_speaker_goes_out() -> None:
     speaker = unit(draw.normal(size=64))
     recordings = [unit(np.stack([speaker + 0.05 * draw.normal(size=64), draw.normal(size=64)])) for _ in range(4)]
     recordings.insert(2, unit(draw.normal(size=(2, 64))))
-    kept, choice = choose_above(recordings, 0.4)
-    assert kept == [0, 1, 3, 4] and choice.streams == (0, 0, 0, 0) and min(choice.similarity) > 0.4
-    assert len(choose_above(recordings[1:3], 0.4)[0]) == 1
+    kept, gone, choice = choose_above(recordings, 0.4)
+    assert list(kept) == [0, 1, 3, 4] and choice.streams == (0, 0, 0, 0) and min(kept.values()) > 0.4
+    assert tuple(kept.values()) == choice.similarity
+    # What went out is told with the cosine that it had: its better stream's, with the speaker's.
+    voices = [x[0] for r, x in enumerate(recordings) if r != 2]
+    assert gone == {2: pytest.approx(max(np.mean([x @ voice for voice in voices]) for x in recordings[2]))}
+
+
+def test_of_two_that_disagree_neither_stays() -> None:
+    a, b = (np.array([[1.0, 0.0]]), np.array([[0.6, 0.8]]))
+    kept, gone, _ = choose_above([a, b], 0.7)
+    assert kept == {} and gone == {0: pytest.approx(0.6), 1: pytest.approx(0.6)}
+    assert list(choose_above([a, b], 0.5)[0]) == [0, 1]
 
 
 def test_one_recording_is_taken_as_it_is() -> None:
@@ -105,7 +115,8 @@ def test_files(files) -> None:
         "s0 s0-r0-s2 s0-r1-s1 s0-r2-s2\ns1 s1-r0-s2 s1-r1-s1 s1-r3-s1\ns2 s2-r0-s1\n"
     )
     rows = [line.split() for line in (folder / "report").read_text().splitlines()]
-    assert [row[1] for row in rows if row[4] == "left-out"] == ["s1-r2"]
+    (lost,) = (row for row in rows if row[4] == "left-out")
+    assert lost[1:3] == ["s1-r2", "-"] and float(lost[3]) < 0.4
     assert all(float(row[3]) > 0.4 for row in rows if row[4] == "chosen" and row[0] != "s2")
 
 

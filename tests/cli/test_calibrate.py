@@ -109,6 +109,17 @@ def test_speakers_are_known_by_the_tables(files, csc):
     assert "guest" in csc("calibrate", "apply", *arguments, status=1).stderr
 
 
+def test_a_table_on_one_side_alone_does_not_hide_the_same_enrollments(files, csc):
+    (files / "people").write_text("".join(f"d{i} person{i}\n" for i in range(12)))
+    table = ("--enroll-utt2spk", files / "people")
+    for name, training, applying in (("a.json", table, ()), ("b.json", (), table)):
+        csc("calibrate", "train", *training, files / "dev/trials", files / "dev/csc", files / name)
+        result = csc("calibrate", "apply", *applying, files / name, files / "dev/csc", files / "out", status=1)
+        assert "12 of 12 enrollments of these scores took part in training" in result.stderr
+        csc("calibrate", "apply", files / name, files / "eval/csc", files / "out")
+        (files / "out").unlink()
+
+
 def test_quality(files, csc):
     duration = ("--test-duration", files / "dev/utt2dur")
     csc("calibrate", "train", *duration, files / "dev/trials", files / "dev/csc", files / "c.json")

@@ -183,6 +183,8 @@ def edit(path: Path, change):
         ("trials", lambda lines: [line.replace(" target", " nontarget") if "clean" in line else line for line in lines],
          "condition 'clean', scores of 'weak': no target among 192 trials"),
         ("trials", lambda lines: [" ".join(line.split()[:2]) + "\n" for line in lines], "has no key"),
+        ("trials", lambda lines: [*lines, lines[0].replace(" target", " nontarget")],
+         r"trials: 1 pairs are target and nontarget: \(s0, s0-clean-0\); correct the key"),
         ("utt2cond", lambda lines: lines[5:], r"no condition for 5 test utterance\(s\) of the trials"),
     ],
 )  # fmt: skip
@@ -193,6 +195,16 @@ def test_bad_input_is_one_clear_error_and_nothing_written(files, name, change, m
         run(folder, "weak")
     assert "\n" not in str(caught.value)
     assert not (folder / "out").exists()
+
+
+def test_trials_that_stand_there_twice_count_twice_and_are_told(files, capsys):
+    folder, target, _, arrays = files
+    edit(folder / "trials", lambda lines: [*lines, *lines[:10]])
+    results, _ = run(folder, "weak")
+    assert "trials: 10 of 586 trials repeat an earlier one" in capsys.readouterr().err
+    everything = results["conditions"][-1]["systems"]["weak"]
+    scores, keys = (np.concatenate([x, x[:10]]) for x in (arrays["weak"], target))
+    assert everything["cllr"]["value"] == pytest.approx(cllr(scores, keys))
 
 
 @pytest.mark.parametrize("settings", [{"names": ["a", "b"]}, {"p_target": [1.5]}, {"replicates": -1}])
