@@ -96,8 +96,9 @@ ABLATED = ("objective.negatives=2", "objective.regulariser_rows=3", "batch.no_ta
         ("inventory.rows=attended",),
         ABLATED,
         ("objective.speaker_loss=aam", "objective.separation=none", "objective.guide_until=0"),
+        ("model.encoder.speaker_network=tdnn", "model.encoder.speaker_channels=8"),
     ],
-    ids=["learned", "attended", "negatives", "aam"],
+    ids=["learned", "attended", "negatives", "aam", "tdnn"],
 )
 def test_gradients_of_two_ranks_add_up_to_those_of_one(
     tiny: Path, make_data_dir: Callable[..., Path], tmp_path: Path, settings: tuple[str, ...]
