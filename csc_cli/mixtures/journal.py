@@ -71,8 +71,9 @@ class Entry:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        talkers, noise = len(self.record["sources"]), self.record["noise"] is not None
-        return kinds(talkers, noise, plain=talkers == 1 and not noise and not self.record.get("codec"))
+        talkers = len(self.record["sources"])
+        noise = self.record["noise"] is not None or bool(self.record.get("codec"))
+        return kinds(talkers, noise, plain=talkers == 1 and not noise)
 
 
 def begin(out: Path, stamp: dict[str, Any], ending: str | None) -> bool:

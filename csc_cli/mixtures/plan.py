@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from csc_cli.errors import ConfigError, CscError
 from csc_cli.mixtures.activity import frame_length
-from csc_cli.mixtures.manifest import Channel, Mixture, Noise, Source
-from csc_cli.mixtures.settings import BandLimitConfig, EqualiserConfig, MixtureConfig, NoiseConfig, Range
+from csc_cli.mixtures.conditions import (
+    DIGITS,
+    Generators,
+    draw_gaps,
+    draw_noise,
+    fitting,
+    in_room,
+    on_the_line,
+    one_of,
+    uniform,
+    with_clips,
+    with_gaps,
+)
+from csc_cli.mixtures.records import Channel, Mixture, Source
+from csc_cli.mixtures.settings import BandLimitConfig, EqualiserConfig, MixtureConfig
 from csc_cli.mixtures.store import AudioStore
 
 if TYPE_CHECKING:
     from csc_cli.kaldi.datadir import Utterance
 
 __all__ = ["MixtureConfig", "draw_channel", "draw_noise", "plan_mixture"]
-
-Choice = TypeVar("Choice")
-DIGITS = 6  # of decibels and hertz in a plan: coarser than the rounding errors of any platform
 
 
 def plan_mixture(
@@ -31,6 +42,7 @@ def plan_mixture(
     length: int | None = None,
     condition: str = "",
     speeds: Sequence[float] | None = None,
+    voices: Sequence[Utterance] = (),
 ) -> Mixture:
     """A random mixture of the given utterances, the first of which the ratios refer to.
 
@@ -39,36 +51,61 @@ def plan_mixture(
         rng: the mixture's own generator; it and the utterances decide everything.
         length: samples of the mixture, in place of `config.crop_s`.
         speeds: of each utterance, in place of a draw from `config.speeds`.
+        voices: utterances of other speakers, for babble (`config.noise.babble[1]` of them).
 
     With a fixed length each source is a stretch of its utterance that starts inside its speech and is at
     least half active where the utterance allows; one whose speech is shorter stands at a random place.
     Otherwise each source is all of its utterance's speech, without the silence at its ends.
 
     Raises:
-        CscError: naming the mixture: an utterance that cannot be read, or is silent.
+        CscError: naming the mixture: an utterance that cannot be read, or is silent; no folder of noises or rooms.
     """
     if length is None and config.crop_s is not None:
         length = round(config.crop_s * config.sample_rate)
     if not utterances and length is None:
         raise ConfigError(f"mixture '{id}': noise alone needs a fixed length; set crop_s")
+    generators = Generators(rng, config)
     if speeds is None:
-        speeds = [_one_of(rng, config.speeds) for _ in utterances]
+        speeds = [one_of(rng, config.speeds) for _ in utterances]
+    gaps = draw_gaps(config.gaps, generators, len(utterances), config.sample_rate)
     try:
         if length is None:
-            parts, length = _whole(utterances, speeds, config, rng, store)
+            parts, length = _whole(utterances, speeds, config, rng, store, gaps)
         else:
-            parts = _crops(utterances, speeds, config, rng, store, length)
+            parts = _crops(utterances, speeds, config, rng, store, length, gaps)
+        level_db = uniform(rng, config.level_db)
+        sources = []
+        for index, (utterance, speed, (start, count, onset)) in enumerate(zip(utterances, speeds, parts, strict=True)):
+            sir_db = uniform(rng, config.sir_db) if index else 0.0
+            channel = draw_channel(rng, config)
+            at_db = round(level_db - sir_db, DIGITS)
+            sources.append(Source(utterance.id, utterance.speaker, start, count, onset, at_db, channel, speed))
+        noise = draw_noise(rng, config.noise, level_db)
+        mixture = Mixture(id, config.sample_rate, length, tuple(sources), noise, None, condition)
+        return _surround(mixture, config, generators, store, gaps, voices)
     except CscError as error:
         raise type(error)(f"mixture '{id}': {error}") from error
-    level_db = uniform(rng, config.level_db)
-    sources = []
-    for index, (utterance, speed, (start, count, onset)) in enumerate(zip(utterances, speeds, parts, strict=True)):
-        sir_db = uniform(rng, config.sir_db) if index else 0.0
-        channel = draw_channel(rng, config)
-        at_db = round(level_db - sir_db, DIGITS)
-        sources.append(Source(utterance.id, utterance.speaker, start, count, onset, at_db, channel, speed))
-    noise = draw_noise(rng, config.noise, level_db)
-    return Mixture(id, config.sample_rate, length, tuple(sources), noise, None, condition)
+
+
+def _surround(
+    mixture: Mixture, config: MixtureConfig, generators: Generators, store: AudioStore,
+    gaps: Sequence[tuple[int, ...]], voices: Sequence[Utterance],
+) -> Mixture:  # fmt: skip
+    """The mixture with all that the blocks beyond the noise's level draw."""
+    if not generators:
+        return mixture
+    if any(gaps):
+        rng = generators["gaps"]
+        pairs = zip(mixture.sources, gaps, strict=True)
+        sources = tuple(with_gaps(source, own, rng, store) if own else source for source, own in pairs)
+        mixture = replace(mixture, sources=sources)
+    if mixture.noise is not None and mixture.noise.clips:
+        noise = with_clips(mixture.noise, config.noise, generators["noise"], store, mixture.length, voices)
+        mixture = replace(mixture, noise=noise)
+    rng_room = generators.strikes("room", config.room.probability)
+    if rng_room is not None:
+        mixture = in_room(mixture, config.room, rng_room, store)
+    return on_the_line(mixture, config, generators)
 
 
 class ChannelSettings(Protocol):
@@ -94,23 +131,6 @@ def draw_channel(rng: np.random.Generator, config: ChannelSettings) -> Channel |
     return Channel(gains, *band) if gains or band else None
 
 
-def draw_noise(rng: np.random.Generator, config: NoiseConfig, level_db: float) -> Noise | None:
-    """Random noise below speech of `level_db`, or None where the probability does not strike."""
-    if rng.random() >= config.probability:
-        return None
-    at_db = round(level_db - uniform(rng, config.snr_db), DIGITS)
-    return Noise(_one_of(rng, config.kinds), at_db, int(rng.integers(1 << 53)))
-
-
-def uniform(rng: np.random.Generator, limits: Range) -> float:
-    """A number of the range, rounded as plans are."""
-    return round(limits[0] + (limits[1] - limits[0]) * rng.random(), DIGITS)
-
-
-def _one_of(rng: np.random.Generator, choices: Sequence[Choice]) -> Choice:
-    return choices[0] if len(choices) == 1 else choices[int(rng.integers(len(choices)))]
-
-
 Part = tuple[int, int, int]  # start, length, onset
 
 
@@ -121,8 +141,12 @@ def _crops(
     rng: np.random.Generator,
     store: AudioStore,
     length: int,
+    gaps: list[tuple[int, ...]],
 ) -> list[Part]:
-    """Sources that fill `length` samples, each overlapping the next by the ratio drawn (ours)."""
+    """Sources that fill `length` samples, each overlapping the next by the ratio drawn (ours).
+
+    `gaps` loses those that do not fit.
+    """
     if not utterances:
         return []
     overlap = uniform(rng, config.overlap) if len(utterances) > 1 else 1.0
@@ -130,11 +154,13 @@ def _crops(
     stretch = max(1, min(length, round(length / (1 + (len(utterances) - 1) * (1 - overlap)))))
     order = rng.permutation(len(utterances)) if stretch < length else range(len(utterances))
     parts = []
-    for utterance, speed, place in zip(utterances, speeds, order, strict=True):
-        start, count = draw_crop(utterance.id, stretch, rng, store, speed)
+    for index, (utterance, speed, place) in enumerate(zip(utterances, speeds, order, strict=True)):
+        gaps[index] = fitting(gaps[index], stretch // 2)
+        silence = sum(gaps[index])
+        start, count = draw_crop(utterance.id, stretch - silence, rng, store, speed)
         onset = round(int(place) * (length - stretch) / max(1, len(utterances) - 1))
-        if count < stretch:
-            onset += int(rng.integers(stretch - count + 1))
+        if count + silence < stretch:
+            onset += int(rng.integers(stretch - count - silence + 1))
         parts.append((start, count, onset))
     return parts
 
@@ -165,20 +191,25 @@ def _whole(
     config: MixtureConfig,
     rng: np.random.Generator,
     store: AudioStore,
+    gaps: Sequence[tuple[int, ...]],
 ) -> tuple[list[Part], int]:
     """Each utterance's speech, cut as `config.mode` says, overlapping by the ratio drawn; and the total length."""
     ranges = [store.active_range(utterance.id, speed) for utterance, speed in zip(utterances, speeds, strict=True)]
-    lengths = [end - start for start, end in ranges]
+    silences = [sum(own) for own in gaps]
+    lengths = [end - start + silence for (start, end), silence in zip(ranges, silences, strict=True)]
     longest = {"min": min(lengths), "max": max(lengths), "first": lengths[0]}[config.mode]
-    pairs = zip(utterances, speeds, strict=True)
-    crops = [draw_crop(utterance.id, longest, rng, store, speed) for utterance, speed in pairs]
-    begin, end = 0, crops[0][1]
+    parts = [
+        draw_crop(utterance.id, max(1, longest - silence), rng, store, speed)
+        for utterance, speed, silence in zip(utterances, speeds, silences, strict=True)
+    ]
+    extents = [count + silence for (_, count), silence in zip(parts, silences, strict=True)]
+    begin, end = 0, extents[0]
     onsets = [0]
-    for _, count in crops[1:]:
-        onset = begin + _offset(end - begin, count, uniform(rng, config.overlap), rng)
+    for extent in extents[1:]:
+        onset = begin + _offset(end - begin, extent, uniform(rng, config.overlap), rng)
         onsets.append(onset)
-        begin, end = min(begin, onset), max(end, onset + count)
-    return [(start, count, onset - begin) for (start, count), onset in zip(crops, onsets, strict=True)], end - begin
+        begin, end = min(begin, onset), max(end, onset + extent)
+    return [(start, count, onset - begin) for (start, count), onset in zip(parts, onsets, strict=True)], end - begin
 
 
 def _offset(placed: int, count: int, overlap: float, rng: np.random.Generator) -> int:

@@ -28,6 +28,7 @@ from csc_cli.mixtures.manifest import Mixture, to_line
 from csc_cli.mixtures.overlap import speech_overlap
 from csc_cli.mixtures.render import Rendered, render
 from csc_cli.mixtures.store import AudioStore
+from csc_cli.mixtures.surroundings import Surroundings
 from csc_cli.mixtures.write import AudioFormat, Written, write_rendered
 from csc_cli.parallel import ordered_map
 from csc_cli.progress import track
@@ -42,13 +43,14 @@ JOBS_AT_A_TIME = 8
 class Job:
     """A mixture to be made: `where` names its line in messages, `utterances` hold its sources' audio.
 
-    `vad` says where their speech is; None: csc's own detector does.
+    `vad` says where their speech is; None: csc's own detector does. `surroundings` hold noises and rooms.
     """
 
     where: str
     plan: Draw | Mixture
     utterances: tuple[Utterance, ...]
     vad: VadTable | None = None
+    surroundings: Surroundings = Surroundings()
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,9 @@ def _make_all(jobs: tuple[Job, ...], out: Path, product: Product) -> list[str]:
 def _make(job: Job, out: Path, product: Product) -> str:
     """Plan, render and write one mixture; its line of the journal."""
     try:
-        store = AudioStore(job.utterances, _rate(job), vad=job.vad, resample=product.resample)
+        store = AudioStore(
+            job.utterances, _rate(job), vad=job.vad, resample=product.resample, surroundings=job.surroundings
+        )
         try:
             mixture, rendered, overlap = _render(job, store, product)
         except DataError as error:

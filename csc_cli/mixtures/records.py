@@ -207,7 +207,12 @@ class Mixture:
     @property
     def is_plain(self) -> bool:
         """Whether it is one talker's reverberant or dry speech and nothing else: the mixture is its only source."""
-        return len(self.sources) == 1 and self.noise is None and not self.codec
+        return len(self.sources) == 1 and not self.has_noise
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether it is more than the sum of its sources: noise, or what a codec adds."""
+        return self.noise is not None or bool(self.codec)
 
 
 def _check_loudness(where: str, level_db: float | None, gain: float | None) -> None:

@@ -16,10 +16,26 @@ from csc_cli.mixtures.manifest import read_mixtures
 from csc_cli.mixtures.produce import PLAN, Job, Product, data_digest, produce
 from csc_cli.mixtures.settings import MixtureConfig
 from csc_cli.mixtures.store import detector
+from csc_cli.mixtures.surroundings import Surroundings
 from csc_cli.progress import note
 
 WHOLE_UTTERANCES = "crop_s: null"
 PRODUCT = Product()
+NOWHERE = Surroundings()
+
+
+def with_folders(config: MixtureConfig, noises: Path | None, rooms: Path | None) -> MixtureConfig:
+    """The settings with noises and impulse responses of these folders.
+
+    All noise is theirs unless `kinds` says otherwise, and where the settings have no rooms every mixture is in one.
+    """
+    noise, room = config.noise, config.room
+    if noises is not None:
+        kinds = noise.kinds if "recorded" in noise.kinds else ("recorded",)
+        noise = replace(noise, data=str(noises), kinds=kinds)
+    if rooms is not None:
+        room = replace(room, data=str(rooms), probability=room.probability or 1.0)
+    return replace(config, noise=noise, room=room)
 
 
 def load_settings(path: Path | None, overrides: Sequence[str] = ()) -> MixtureConfig:
@@ -35,7 +51,7 @@ def simulate_data_dir(
     config: MixtureConfig,
     *,
     count: int | None = None,
-    talkers: int = 2,
+    talkers: int | tuple[int, int] = 2,
     seed: int = 0,
     audio: bool = False,
     product: Product = PRODUCT,
@@ -57,10 +73,13 @@ def simulate_data_dir(
     if count < 1:
         raise DataError(f"{out}: {count} mixtures asked for; ask for at least one")
     vad = detector(data, config.activity)
+    surroundings = Surroundings.of(config.noise, config.room)
+    surroundings.check()
 
     def jobs() -> Iterator[Job]:
         for line, draw in enumerate(draw_data_dir(data, config, seed, count, talkers), start=1):
-            yield Job(f"{out / PLAN}:{line}", draw, draw.utterances, vad.subset(draw.utterances) if vad else None)
+            decided = vad.subset(draw.needed) if vad else None
+            yield Job(f"{out / PLAN}:{line}", draw, draw.needed, decided, surroundings)
 
     stamp = {
         "settings": configs.to_dict(config),
@@ -69,17 +88,29 @@ def simulate_data_dir(
         "talkers": talkers,
         "data": data_digest(data),
     } | ({"vad": vad.digest()} if vad else {})
+    stamp |= {"surroundings": surroundings.digest()} if surroundings.digest() else {}
     left = produce(out, stamp, jobs, count, replace(product, audio=audio), nj).told(out)
-    return f"{out}: {count} mixtures of {talkers} talker(s); {PLAN} sha256 {sha256(out / PLAN)[:16]}{left}"
+    return f"{out}: {count} mixtures of {_number(talkers)} talker(s); {PLAN} sha256 {sha256(out / PLAN)[:16]}{left}"
 
 
-def render_plan(data_dir: Path, out: Path, plan: Path, *, product: Product = PRODUCT, nj: int = 1) -> str:
+def _number(talkers: int | tuple[int, int]) -> str:
+    return str(talkers) if isinstance(talkers, int) else f"{talkers[0]} to {talkers[1]}"
+
+
+def render_plan(
+    data_dir: Path, out: Path, plan: Path, *, surroundings: Surroundings = NOWHERE, product: Product = PRODUCT,
+    nj: int = 1,
+) -> str:  # fmt: skip
     """Write the audio of the mixtures of a given mix.jsonl, whose utterances are those of the data directory.
+
+    Args:
+        surroundings: where its noises and impulse responses are.
 
     Raises:
         CscError: naming the line of `plan` that is wrong, or whose source cannot be used.
     """
     data = DataDir.load(data_dir)
+    surroundings.check()
     count = sum(1 for _ in read_mixtures(plan))  # all lines are checked before any work
     if not count:
         raise DataError(f"{plan}: is empty; it has no mixtures")
@@ -87,12 +118,15 @@ def render_plan(data_dir: Path, out: Path, plan: Path, *, product: Product = PRO
     def jobs() -> Iterator[Job]:
         for line, mixture in enumerate(read_mixtures(plan), start=1):
             names = [source.utterance for source in mixture.sources]
+            if mixture.noise is not None and mixture.noise.kind == "babble":
+                names += [clip.utterance for clip in mixture.noise.clips]
             utterances = tuple(data.by_id[name] for name in names if name in data.by_id)
-            yield Job(f"{plan}:{line}", mixture, utterances)
+            yield Job(f"{plan}:{line}", mixture, utterances, None, surroundings)
 
     digest = sha256(plan)
     if listed(plan.parent, plan.name) not in (None, digest):
         note(f"{plan}: is not the one that {plan.parent / SUMS} tells of; has it lost lines?")
     stamp = {"plan": digest, "data": data_digest(data)}
+    stamp |= {"surroundings": surroundings.digest()} if surroundings.digest() else {}
     left = produce(out, stamp, jobs, count, product, nj).told(out)
     return f"{out}: {count} mixtures of {plan}{left}"

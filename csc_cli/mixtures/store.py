@@ -13,6 +13,7 @@ from csc_cli.kaldi.audio import read_audio
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.vad_files import VadTable
 from csc_cli.mixtures.activity import active_range, activity, frame_length
+from csc_cli.mixtures.surroundings import Surroundings
 
 Key = tuple[str, float]
 
@@ -32,11 +33,12 @@ class AudioStore:
             utterance seen is kept besides (a byte for 10 ms).
         vad: says where speech is; None: csc's own detector does.
         resample: whether recordings of another rate are resampled or refused.
+        surroundings: where noises and impulse responses are.
     """
 
     def __init__(
         self, utterances: DataDir | Iterable[Utterance], sample_rate: int, max_bytes: int = 1 << 30,
-        vad: VadTable | None = None, resample: bool = True,
+        vad: VadTable | None = None, resample: bool = True, surroundings: Surroundings | None = None,
     ) -> None:  # fmt: skip
         source = utterances.utterances if isinstance(utterances, DataDir) else utterances
         self._utterances = {utterance.id: utterance for utterance in source}
@@ -44,6 +46,7 @@ class AudioStore:
         self.max_bytes = max_bytes
         self.vad = vad
         self.resample = resample
+        self.surroundings = surroundings or Surroundings()
         self._bytes = 0
         self._samples: OrderedDict[Key, np.ndarray] = OrderedDict()
         self._speech: dict[Key, np.ndarray] = {}

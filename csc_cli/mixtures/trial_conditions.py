@@ -97,9 +97,9 @@ def place_around_first(mixture: Mixture, overlap: float, rng: np.random.Generato
     first, *others = mixture.sources
     onsets = [0]
     for other in others:
-        common = round(overlap * min(first.length, other.length))
-        onsets.append(first.length - common if rng.random() < 0.5 else common - other.length)
+        common = round(overlap * min(first.extent, other.extent))
+        onsets.append(first.extent - common if rng.random() < 0.5 else common - other.extent)
     begin = min(onsets)
     sources = tuple(replace(source, onset=onset - begin) for source, onset in zip(mixture.sources, onsets, strict=True))
-    length = max(source.onset + source.length for source in sources)
+    length = max(source.onset + source.extent for source in sources)
     return replace(mixture, sources=sources, length=length)

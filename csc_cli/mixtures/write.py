@@ -92,7 +92,7 @@ def write_rendered(mixture: Mixture, rendered: Rendered, out: Path, form: AudioF
     scale = 1.0 if form.unrounded else scale_of(rendered)
     parts = [rendered.mixture, *rendered.sources, rendered.noise]
     digests = []
-    made = kinds(len(mixture.sources), mixture.noise is not None, mixture.is_plain)
+    made = kinds(len(mixture.sources), mixture.has_noise, mixture.is_plain)
     for kind, samples in zip(made, parts, strict=False):
         path = audio_path(out, kind, mixture.id, form.ending)
         scaled = samples if scale == 1 else samples * np.float32(scale)

@@ -143,7 +143,8 @@ class RoundRobin(torch.utils.data.Dataset[MixtureBatch]):
             for place in range(len(drawn)):
                 rng = seeds.generator(config.seed, "mixture", step, place, shift)
                 talkers = [drawn[(place + offset) % len(drawn)] for offset in self.talkers(shift, rng)]
-                plans.append(plan_crop(f"{step}-{place}-{shift}", talkers, config, rng, self.store))
+                voices = babble_voices(self.corpus.train, talkers, config, step, place, shift)
+                plans.append(plan_crop(f"{step}-{place}-{shift}", talkers, config, rng, self.store, voices))
                 labels.append([self.corpus.row(config, *talker) for talker in talkers])
         return plans, labels
 
@@ -186,13 +187,39 @@ def plan_crop(
     config: TrainConfig,
     rng: np.random.Generator,
     store: AudioStore,
+    voices: Sequence[Utterance] = (),
 ) -> Mixture:
     """A mixture of crops of `mixtures.crop_s` seconds of the given utterances at the given speeds; none: noise."""
     mixtures = config.mixtures
     if not talkers:
         mixtures = replace(mixtures, noise=replace(mixtures.noise, probability=1.0))
     utterances, speeds = [one for one, _ in talkers], [speed for _, speed in talkers]
-    return plan_mixture(name, utterances, mixtures, rng, store, speeds=speeds)
+    return plan_mixture(name, utterances, mixtures, rng, store, speeds=speeds, voices=voices)
+
+
+def babble_voices(
+    among: Sequence[Utterance], talkers: Sequence[tuple[Utterance, float]], config: TrainConfig, *key: str | int
+) -> list[Utterance]:
+    """Random utterances for the babble of the mixture that `key` names, none where the settings have no babble.
+
+    None is a talker's: of another speaker or, with utterance rows, where nothing looks at utt2spk, another utterance.
+
+    Raises:
+        DataError: nobody else is left.
+    """
+    noise, voices = config.mixtures.noise, []
+    if "babble" not in noise.kinds or not noise.probability:
+        return []
+    speakers = config.inventory.label == "speaker"
+    taken = {talker.speaker if speakers else talker.id for talker, _ in talkers}
+    rng = seeds.generator(config.seed, "babble", *key)
+    for _ in range(1000 * noise.babble[1]):
+        one = among[int(rng.integers(len(among)))]
+        if (one.speaker if speakers else one.id) not in taken:
+            voices.append(one)
+        if len(voices) == noise.babble[1]:
+            return voices
+    raise DataError("mixtures.noise.kinds: nobody is left to babble behind the talkers; take babble out")
 
 
 def held_out_batches(
@@ -214,7 +241,8 @@ def held_out_batches(
         rng = seeds.generator(config.seed, "held-out mixture", index)
         chosen = [groups[names[place]] for place in rng.choice(len(names), talkers, replace=False)]
         heard = [(group[rng.integers(len(group))], 1.0) for group in chosen]
-        plans.append(plan_crop(f"held-out-{index}", heard, config, rng, store))
+        voices = babble_voices(corpus.train, heard, config, "held out", index)
+        plans.append(plan_crop(f"held-out-{index}", heard, config, rng, store, voices))
         labels.append([corpus.row(config, *talker) for talker in heard])
     for start in range(0, len(plans), size):
         part = slice(start, start + size)
@@ -239,7 +267,7 @@ def render_batch(
     for place, plan in enumerate(plans):
         rendered = render(plan, store)
         mixture[place, : plan.length] = rendered.mixture
-        sources[place, : len(plan.sources), : plan.length] = rendered.sources
+        sources[place, : len(plan.sources), : plan.length] = rendered.targets
         rows[place, : len(plan.sources)] = labels[place]
     lengths = torch.tensor([plan.length for plan in plans])
     ids = tuple("+".join(source.utterance for source in plan.sources) or plan.id for plan in plans)

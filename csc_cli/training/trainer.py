@@ -20,6 +20,7 @@ from csc_cli import seeds
 from csc_cli.errors import CscError, DataError, some
 from csc_cli.kaldi.datadir import DataDir
 from csc_cli.mixtures.store import AudioStore, detector
+from csc_cli.mixtures.surroundings import Surroundings
 from csc_cli.nn.contrastive import entropy
 from csc_cli.nn.model import new_model, pick_device, save_model
 from csc_cli.progress import note, track
@@ -77,13 +78,17 @@ class Trainer:
         self.config, self.directory, self.workers = config, directory, workers
         self.device = distributed.start(device)
         self.corpus: Corpus = make_corpus(data, config)
-        self.store = AudioStore(data, config.model.sample_rate, vad=detector(data, config.mixtures.activity))
+        surroundings = Surroundings.of(config.mixtures.noise, config.mixtures.room)
+        surroundings.check()
+        self.store = AudioStore(
+            data, config.model.sample_rate, vad=detector(data, config.mixtures.activity), surroundings=surroundings
+        )
         self.batches = RoundRobin(config, self.corpus, self.store, (distributed.rank(), distributed.world()))
         # A rival's streams have nothing to learn before they hear one talker alone.
         self.batches.parted = config.model.embedder is not None
         self.settings = configs.to_dict(config)
         ids = "\n".join(f"{utterance.id} {utterance.speaker}" for utterance in data.utterances)
-        self.identity = hashlib.sha256(ids.encode()).hexdigest()
+        self.identity = hashlib.sha256((ids + surroundings.digest()).encode()).hexdigest()
         model = new_model(config.model, seeds.derive(config.seed, "weights"))
         take_weights(model, initial)
         self.learner = make_learner(model, len(self.corpus.rows), config).to(self.device)

@@ -21,7 +21,7 @@ from csc_cli.metrics.detection import eer
 from csc_cli.mixtures.manifest import Mixture
 from csc_cli.mixtures.plan import plan_mixture
 from csc_cli.mixtures.render import render
-from csc_cli.mixtures.settings import NoiseConfig
+from csc_cli.mixtures.settings import CodecConfig, GapConfig, LoudnessConfig, NoiseConfig, RoomConfig
 from csc_cli.mixtures.store import AudioStore
 from csc_cli.nn.model import SpeakerModel
 from csc_cli.training.config import TrainConfig
@@ -48,7 +48,16 @@ class Verification:
         """
         self.store = AudioStore(data, config.model.sample_rate)
         self.settings = replace(
-            config.mixtures, crop_s=None, mode="first", sir_db=(0.0, 0.0), speeds=(1.0,), noise=NoiseConfig(0.0)
+            config.mixtures,
+            crop_s=None,
+            mode="first",
+            sir_db=(0.0, 0.0),
+            speeds=(1.0,),
+            noise=NoiseConfig(0.0),
+            room=RoomConfig(),
+            gaps=GapConfig(),
+            codec=CodecConfig(),
+            loudness=LoudnessConfig(),
         )
         self.seed, self.rate = config.seed, config.model.sample_rate
         self.recordings = sorted(self.draw(data), key=lambda item: (item.plan.length, item.plan.id))
