@@ -61,7 +61,8 @@ SHA-256 of the list: `{digest}`.
 - `enroll/`: {enroll} recordings, {enrollment}.
 - `test/`: {tests} recordings `UTTERANCE-CONDITION`. Talkers are in `utt2spks`, the list's own one first; `spk1.scp`,
   `spk2.scp` (and `noise1.scp`): what each contributes.
-- `trials`: ENROLLMENT RECORDING target|nontarget, each trial of the list in each condition. {key}
+- `trials`: ENROLLMENT RECORDING target|nontarget, each trial of the list in each condition.
+  {key}
 - `utt2cond`: the condition of each test recording. `utt2overlap`: the share of the list's talker's active speech in
   which the interferer is active, too.
 
@@ -70,8 +71,8 @@ SHA-256 of the list: `{digest}`.
 {table}
 
 {cases}
-Each test utterance has one interferer, ratio and overlap, the same in all conditions: a random utterance of {pool}, of
-a speaker whom the test meets nowhere in the list and who is not its own. Ratios are of active speech, also the noise's.
+Each test utterance has one interferer, ratio and overlap, the same in all conditions: a random utterance of {pool},
+of a speaker whom the test meets nowhere in the list and who is not its own. Ratios are of active speech, also the noise's.
 Each draw is a function of the seed, the utterance's id and the ids of the data directory alone.
 
 Seed {seed}. Settings:
@@ -214,15 +215,16 @@ def _interferers_in_words(split: Split) -> str:
 def _place_in_words(config: TrialsConfig) -> str:
     if not config.overlap:
         return "or laid at a random place inside"
-    return (
-        "and each interferer's stretch and the tested one have the share of the shorter one in common that the "
-        "condition's name tells (below 1 the interferer begins earlier or ends later)"
-    )
+    return "and overlaps the tested stretch by the share in the condition's name"
 
 
 def _more_in_words(config: TrialsConfig) -> str:
     """What settings that are off by default add, a line each."""
     lines = []
+    if config.overlap:
+        lines.append(
+            "`..._overlap0.25`: the common part of the tested stretch and each interferer's, of the shorter one."
+        )
     if config.noise_snr_db or config.together_snr_db is not None:
         lines.append("`noise_...`: noise, at the tested talker's active level minus the noise's root mean square.")
     if config.cut_s:
@@ -235,4 +237,4 @@ def _more_in_words(config: TrialsConfig) -> str:
         lines.append("`utt2duration`: the band in which the duration of each test recording lies.")
     if config.activity:
         lines.append("Where there is speech is what vad.scp of the data directory says.")
-    return "".join("\n" + line for line in lines)
+    return "\n" + "".join(f"\n- {line}" for line in lines) if lines else ""
