@@ -72,8 +72,8 @@ SHA-256 of the list: `{digest}`.
 
 {cases}
 Each test utterance has one interferer, ratio and overlap, the same in all conditions: a random utterance of {pool},
-of a speaker whom the test meets nowhere in the list and who is not its own. Ratios are of active speech, also the noise's.
-Each draw is a function of the seed, the utterance's id and the ids of the data directory alone.
+of a speaker whom the test meets nowhere in the list and who is not its own. Ratios are of active speech, also the
+noise's. Each draw is a function of the seed, the utterance's id and the ids of the data directory alone.
 
 Seed {seed}. Settings:
 
