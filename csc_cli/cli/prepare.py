@@ -206,3 +206,46 @@ def rirs_noises(src: Path, data: Path, download: bool, mirror: str | None) -> No
     if download:
         download_rirs_noises(src, mirror)
     click.echo(prepare_rirs_noises(src, data))
+
+
+@prepare.command(
+    epilog=options.examples(
+        "csc prepare librimix /corpora/storage data/libri2mix",
+        "csc prepare librimix --talkers 3 --rate 16000 --mode max --type mix_both --set test /corpora/storage data/libri3mix",
+    )
+)
+@corpus_folder
+@options.output("data")
+@click.option("--talkers", type=click.IntRange(min=1), default=2, show_default=True, help="2 or 3 are published.")
+@click.option("--rate", type=click.Choice(["8000", "16000"]), default="8000", show_default=True, help="Hz.")
+@click.option(
+    "--mode", type=click.Choice(["min", "max"]), default="min", show_default=True,
+    help="As long as the shortest or as the longest source.",
+)  # fmt: skip
+@click.option(
+    "--type", "kind", type=click.Choice(["mix_clean", "mix_both", "mix_single"]), default="mix_clean",
+    show_default=True, help="Talkers; talkers and noise; the first talker and noise.",
+)  # fmt: skip
+@click.option(
+    "--set", "sets", multiple=True, type=click.Choice(["train-100", "train-360", "dev", "test"]),
+    default=["dev", "test"], show_default=True, help="Repeatable.",
+)  # fmt: skip
+@download_option
+@mirror
+@options.quiet
+def librimix(
+    src: Path, data: Path, talkers: int, rate: str, mode: str, kind: str, sets: tuple[str, ...], download: bool,
+    mirror: str | None,
+) -> None:  # fmt: skip
+    """LibriMix (https://github.com/JorisCos/LibriMix) as plans: DATA/SET/mix.jsonl, to train on or to be rendered.
+
+    SRC has LibriSpeech, wham_noise and LibriMix's metadata. DATA/SET/sources and DATA/SET/noises are the data
+    directories of what is mixed: 'csc simulate --plan DATA/test/mix.jsonl DATA/test/sources OUT' writes the mixtures.
+    """
+    from csc_cli.corpora.librimix import Version, prepare_librimix
+    from csc_cli.corpora.librimix_download import download_librimix
+
+    version = Version(talkers, int(rate), "min" if mode == "min" else "max", kind)
+    if download:
+        download_librimix(src, version, sets, mirror)
+    click.echo(prepare_librimix(src, data, version, sets))
