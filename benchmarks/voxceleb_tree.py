@@ -40,7 +40,9 @@ def main() -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = usage.ru_utime + usage.ru_stime
-        print(f"machine: {os.cpu_count()} x {platform.machine()}, Python {platform.python_version()}; {made} utterances")
+        print(
+            f"machine: {os.cpu_count()} x {platform.machine()}, Python {platform.python_version()}; {made} utterances"
+        )
         print(f"os.walk ({files} files): {walk_s:.2f} s of processor time")
         print(f"csc prepare voxceleb: {seconds:.2f} s, {seconds / walk_s:.1f} times; {usage.ru_maxrss / 1024:.0f} MB")
     finally:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -123,31 +121,6 @@ def bin_path(tmp_path: Path) -> str:
         (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
         (folder / name).chmod(0o755)
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
-
-
-@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
-def test_a_download_goes_on_and_is_checked(tmp_path: Path, bin_path: str) -> None:
-    (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "noise.bin").write_bytes(os.urandom(200_000))
-    archive = tmp_path / "corpus.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(tmp_path / "corpus", "corpus")
-    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
-    out = tmp_path / "downloads"
-    out.mkdir()
-    (out / "corpus.tar.gz.part").write_bytes(archive.read_bytes()[:100_000])
-
-    def download(digest: str) -> subprocess.CompletedProcess[str]:
-        command = [ROOT / "egs/speechocean762/local/download.sh", "--url", archive.as_uri(), "--sha256", digest, out]
-        environment = {**os.environ, "PATH": bin_path, "PYTHONPATH": str(ROOT)}
-        return subprocess.run(command, env=environment, capture_output=True, text=True)
-
-    refused = download("0" * 64)
-    assert refused.returncode == 1 and digest in refused.stderr and not (out / "corpus").exists()
-    for _ in range(2):
-        assert download(digest).returncode == 0
-        assert (out / "corpus" / "noise.bin").read_bytes() == (tmp_path / "corpus" / "noise.bin").read_bytes()
-    assert sorted(path.name for path in out.iterdir()) == ["corpus", "corpus.tar.gz"]
 
 
 def test_the_table_holds_the_figures_of_its_sources(tmp_path: Path) -> None:

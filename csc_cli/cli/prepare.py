@@ -59,24 +59,33 @@ def synth(
     epilog=options.examples(
         "csc prepare speechocean762 /corpora/speechocean762 data",
         "csc prepare speechocean762 --dev-speakers 24 /corpora/speechocean762 data",
+        "csc prepare speechocean762 --download corpora data",
     )
 )
-@options.existing("src")
+@corpus_folder
 @options.output("data")
 @click.option(
     "--dev-speakers", type=click.FloatRange(min=0), default=0, show_default=True,
     help="Taken from the train speakers; a number, or a fraction below 1.",
 )  # fmt: skip
+@download_option
+@click.option("--sha256", metavar="DIGEST", help="What the downloaded archive must be; none is published.")
+@mirror
 @options.seed
-def speechocean762(src: Path, data: Path, dev_speakers: float, seed: int) -> None:
+@options.quiet
+def speechocean762(
+    src: Path, data: Path, dev_speakers: float, download: bool, sha256: str | None, mirror: str | None, seed: int
+) -> None:
     """The corpus speechocean762 (https://www.openslr.org/101), unpacked in SRC.
 
     DATA/test is the corpus's test, DATA/train its train; with --dev-speakers some of train's speakers, drawn by
     the seed and spread evenly over sexes and ages, become DATA/dev instead. The recordings stay where they are and
     are read at their 16 kHz.
     """
-    from csc_cli.corpora.speechocean762 import prepare_speechocean762
+    from csc_cli.corpora.speechocean762 import download_speechocean762, prepare_speechocean762
 
+    if download:
+        download_speechocean762(src, sha256, mirror)
     click.echo(prepare_speechocean762(src, data, dev_speakers, seed))
 
 
@@ -211,7 +220,7 @@ def rirs_noises(src: Path, data: Path, download: bool, mirror: str | None) -> No
 @prepare.command(
     epilog=options.examples(
         "csc prepare librimix /corpora/storage data/libri2mix",
-        "csc prepare librimix --talkers 3 --rate 16000 --mode max --type mix_both --set test /corpora/storage data/libri3mix",
+        "csc prepare librimix --talkers 3 --rate 16000 --type mix_both --set test /corpora/storage data/libri3mix",
     )
 )
 @corpus_folder

@@ -207,7 +207,8 @@ class _Recordings:
         noise = None
         if self.version.kind != "mix_clean":
             noise = Noise("recorded", None, 0, (Clip(f"{row.id}-noise"),), gain=row.noise_gain)
-        return Mixture(row.id, rate, whole, sources, noise, condition=self.version.kind)
+        resampler = "" if rate == SPEECH_RATE else "polyphase"
+        return Mixture(row.id, rate, whole, sources, noise, condition=self.version.kind, resampler=resampler)
 
     def remark(self) -> str:
         if not self.short:
@@ -242,5 +243,3 @@ def _utterance(path: str) -> str:
 
 def _speaker(path: str) -> str:
     return path.split("/")[1]
-
-

@@ -20,17 +20,19 @@ SHA256 = {
     "libri3mix_test-clean.csv": "83c7e053c6741b2d6268a4b03ca8344c5a23c51ea5560450baeed574fd59cbb8",
     "libri3mix_train-clean-100.csv": "13d51d25b58d4d223a8797b3c5fc3f5c4a2b62112d5cf47d523def361431dffa",
 }
+# No digest of it is published.
 _NOISE = "https://my-bucket-a8b4b49c25c811ee9a7e8bba05fa24c7.s3.amazonaws.com/wham_noise.zip"
 
 
 def download_librimix(corpus: Path, version: Version, sets: Iterable[str], mirror: str | None = None) -> None:
-    """Download the tables and LibriSpeech's subsets of these sets and, where it is mixed, WHAM!'s noise (no digest of it
-    is published). Raises as `archives.download`; ConfigError: no such set."""
+    """Download the tables and LibriSpeech's subsets of these sets and, where it is mixed, WHAM!'s noise.
+
+    Raises:
+        ConfigError: no such set. Others as `archives.download`.
+    """
     names = [table_name(version, name) for name in sets]
     folder = f"Libri{version.talkers}Mix"
-    files = [
-        Archive((Remote(f"{_TABLES}/{folder}/{name}", _digest(name)),), f"metadata/{folder}") for name in names
-    ]
+    files = [Archive((Remote(f"{_TABLES}/{folder}/{name}", _digest(name)),), f"metadata/{folder}") for name in names]
     if version.kind != "mix_clean":
         files.append(Archive((Remote(_NOISE),)))
     download(files, corpus, mirror)

@@ -11,13 +11,25 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from csc_cli.corpora.archives import Archive, download
+from csc_cli.corpora.download import Remote
 from csc_cli.corpora.parts import draw_evenly, of_speakers, write_parts
 from csc_cli.errors import DataError, some
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.text import read_map
 
+URL = "https://www.openslr.org/resources/101/speechocean762.tar.gz"  # no digest of it is published
 _REQUIRED = ("wav.scp", "utt2spk")
 _KEPT = ("text", "spk2gender", "spk2age")
+
+
+def download_speechocean762(corpus: Path, sha256: str | None = None, mirror: str | None = None) -> None:
+    """Download (half a gigabyte) and unpack it. Raises as `archives.download`.
+
+    Args:
+        sha256: what the archive must be; None: what it is is said.
+    """
+    download([Archive((Remote(URL, f"sha256:{sha256.lower()}" if sha256 else ""),))], corpus, mirror)
 
 
 def prepare_speechocean762(source: Path, data: Path, dev_speakers: float = 0, seed: int = 0) -> str:

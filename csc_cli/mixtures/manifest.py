@@ -82,7 +82,7 @@ OPTIONAL: dict[type, tuple[str, ...]] = {
     Source: ("gaps", "rir", "position_m", "gain"),
     Clip: ("start",),
     Noise: ("clips", "rir", "position_m", "gain"),
-    Mixture: ("room", "target", "loudness_lufs", "codec"),
+    Mixture: ("room", "target", "loudness_lufs", "codec", "resampler"),
     Channel: (),
     Room: (),
 }

@@ -10,6 +10,7 @@ from csc_cli.errors import DataError, nearest
 NOISE_KINDS = ("white", "pink", "recorded", "babble")
 CODECS = ("mulaw", "alaw", "gsm")
 TARGETS = ("reverberant", "early")
+RESAMPLERS = ("polyphase",)
 MOST_S = 4 * 3600
 
 
@@ -175,6 +176,8 @@ class Mixture:
             reflections (see `render`).
         loudness_lufs: what all is scaled to in the end, by ITU-R BS.1770; None: left as the levels make it.
         codec: what the mixture went through in the end: mulaw, alaw (G.711) or gsm (GSM 06.10), all at 8 kHz.
+        resampler: polyphase: sources and noise are scaled by their gains and then resampled as scipy's resample_poly
+            does, which is what LibriMix's scripts do (see `polyphase`); "": resampled by csc's own filter, then scaled.
     """
 
     id: str
@@ -188,6 +191,7 @@ class Mixture:
     target: str = "reverberant"
     loudness_lufs: float | None = None
     codec: str = ""
+    resampler: str = ""
 
     def __post_init__(self) -> None:
         if self.id.split() != [self.id] or not self.id.isprintable():
@@ -241,8 +245,25 @@ def _check_conditions(mixture: Mixture) -> None:
         raise DataError(f"{where}: codec '{mixture.codec}': {nearest(mixture.codec, CODECS)}")
     if mixture.loudness_lufs is not None and not -100 <= mixture.loudness_lufs <= 0:
         raise DataError(f"{where}: loudness_lufs={mixture.loudness_lufs}: must lie in [-100, 0]")
+    if mixture.resampler:
+        _check_resampler(mixture, where)
     for part in (*mixture.sources, mixture.noise):
         if part is not None and part.position_m:
             if mixture.room is None:
                 raise DataError(f"{where}: position_m={list(part.position_m)}: there is no room; add it")
             mixture.room.check_inside("position_m", part.position_m)
+
+
+def _check_resampler(mixture: Mixture, where: str) -> None:
+    """What is resampled last is only scaled before: nothing else is defined at the recordings' own rates."""
+    if mixture.resampler not in RESAMPLERS:
+        raise DataError(f"{where}: resampler '{mixture.resampler}': {nearest(mixture.resampler, RESAMPLERS)}")
+    noise = mixture.noise
+    scaled = [source.gain is not None and source.speed == 1 and not source.gaps for source in mixture.sources]
+    if noise is not None:
+        scaled.append(noise.gain is not None and noise.kind == "recorded")
+    parts = (*mixture.sources, *(() if noise is None else (noise,)))
+    scaled += [not part.rir and not part.position_m for part in parts]
+    changed = mixture.channel or mixture.codec or mixture.loudness_lufs is not None
+    if changed or not all(scaled) or any(source.channel for source in mixture.sources):
+        raise DataError(f"{where}: with resampler, sources and recorded noise have a gain and nothing else")

@@ -51,6 +51,13 @@ class AudioStore:
         self._samples: OrderedDict[Key, np.ndarray] = OrderedDict()
         self._speech: dict[Key, np.ndarray] = {}
 
+    def utterance(self, name: str) -> Utterance:
+        """The utterance of this id. Raises DataError where there is none."""
+        found = self._utterances.get(name)
+        if found is None:
+            raise DataError(f"no utterance '{name}' in the data directory; give the one that the mixture names")
+        return found
+
     def samples(self, utterance: str, speed: float = 1.0) -> np.ndarray:
         """The utterance's samples, (T,) float32, read-only; `speed` 1.1 shortens it by 1.1.
 
@@ -62,9 +69,7 @@ class AudioStore:
         if found is not None:
             self._samples.move_to_end(key)
             return found
-        if utterance not in self._utterances:
-            raise DataError(f"no utterance '{utterance}' in the data directory; give the one that the mixture names")
-        samples, _ = read_audio(self._utterances[utterance], self.sample_rate, resample=self.resample)
+        samples, _ = read_audio(self.utterance(utterance), self.sample_rate, resample=self.resample)
         if speed != 1.0:
             samples = _change_speed(samples, speed)
         samples.flags.writeable = False

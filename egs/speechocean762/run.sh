@@ -47,9 +47,10 @@ fi
 
 if run_stage 0 "prepare data"; then
   if $download; then
-    step downloads/.done -- local/download.sh ${sha256:+--sha256 "$sha256"} downloads
+    step data/.done -- csc prepare speechocean762 --download ${sha256:+--sha256 "$sha256"} downloads data
+  else
+    step data/.done -- csc prepare speechocean762 "$corpus" data
   fi
-  step data/.done -- csc prepare speechocean762 "$corpus" data
 fi
 
 if run_stage 1 "simulate mixtures"; then

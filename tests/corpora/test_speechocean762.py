@@ -1,3 +1,4 @@
+import hashlib
 import numpy as np
 import pytest
 import soundfile
@@ -144,3 +145,17 @@ def test_shared_part(shared, tmp_path):
         assert all(key.startswith(f"{utterance.speaker}-") for key, utterance in data.by_id.items())
         # The corpus's file names hold the speaker too.
         assert all(f"SPEAKER{utterance.speaker}/" in utterance.recording for utterance in data.utterances)
+
+
+def test_download(corpus, tmp_path, served, tar, csc):
+    files = {str(path.relative_to(corpus.parent)): path.read_bytes() for path in corpus.rglob("*") if path.is_file()}
+    served.files["speechocean762.tar.gz"] = tar(
+        {f"speechocean762/{name.partition('/')[2]}": files[name] for name in files}
+    )
+    digest = hashlib.sha256(served.files["speechocean762.tar.gz"]).hexdigest()
+    command = ["prepare", "speechocean762", "--download", "--mirror", served.url]
+    refused = csc(*command, "--sha256", "0" * 64, tmp_path / "downloads", tmp_path / "data", status=1)
+    assert digest in refused.stderr and not (tmp_path / "data").exists()
+    csc(*command, "--sha256", digest, tmp_path / "downloads", tmp_path / "data")
+    assert (tmp_path / "data" / "train" / "wav.scp").exists()
+    assert (tmp_path / "downloads" / "speechocean762" / "train" / "text").exists()
