@@ -52,7 +52,9 @@ def _noise(mixture: Mixture, store: AudioStore) -> np.ndarray:
             utterance = store.surroundings.noise_shelf(mixture.sample_rate).utterance(clip.utterance)
             samples = scaled(utterance, mixture.noise.gain or 0.0, mixture.sample_rate)
             if clip.start >= samples.size:
-                raise AudioError(f"noise '{clip.utterance}' has {samples.size} samples, none at its start, {clip.start}")
+                raise AudioError(
+                    f"noise '{clip.utterance}' has {samples.size} samples, none at its start, {clip.start}"
+                )
             total += looped(samples, clip.start, total.size)
     return total
 

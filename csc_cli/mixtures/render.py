@@ -8,6 +8,7 @@ import numpy as np
 
 from csc_cli.errors import AudioError, CscError, DataError
 from csc_cli.mixtures import channel as channels
+from csc_cli.mixtures import polyphase
 from csc_cli.mixtures.activity import active_level_db
 from csc_cli.mixtures.channel import band_centres
 from csc_cli.mixtures.codec import transmit
@@ -47,6 +48,9 @@ def render(mixture: Mixture, store: AudioStore) -> Rendered:
             f"mixture '{mixture.id}' is at {mixture.sample_rate} Hz, the audio was asked for at "
             f"{store.sample_rate} Hz; make the mixtures at the rate that is wanted"
         )
+    if mixture.resampler:
+        sources, noise = polyphase.parts(mixture, store)
+        return Rendered(sources.sum(axis=0) + noise, sources, noise, sources)
     sources = np.zeros((len(mixture.sources), mixture.length), dtype=np.float32)
     reverberant = any(source.rir or source.position_m for source in mixture.sources)
     targets = np.zeros_like(sources) if mixture.target == "early" and reverberant else sources

@@ -90,14 +90,14 @@ class Shelf:
         """Samples of the recording, from its header. Raises DataError, AudioError."""
         found = self._lengths.get(name)
         if found is None:
-            found = self._lengths[name] = length_samples(self._utterance(name), self.rate)
+            found = self._lengths[name] = length_samples(self.utterance(name), self.rate)
         return found
 
     def whole(self, name: str) -> np.ndarray:
         """All samples (T,) float32, read-only. Raises DataError, AudioError."""
         found = self._kept.get(name)
         if found is None:
-            found, _ = read_audio(self._utterance(name), self.rate)
+            found, _ = read_audio(self.utterance(name), self.rate)
             found.flags.writeable = False
             self._kept[name] = found
             self._bytes += found.nbytes
@@ -112,7 +112,7 @@ class Shelf:
         """
         total = self.length(name)
         if start + length <= total and total > WHOLE_S * self.rate and self._seekable(name):
-            utterance = self._utterance(name)
+            utterance = self.utterance(name)
             first = round(utterance.start_s * self.rate) + start
             part = replace(utterance, start_s=first / self.rate, end_s=(first + length) / self.rate)
             return read_audio(part)[0]
@@ -120,7 +120,7 @@ class Shelf:
 
     def _seekable(self, name: str) -> bool:
         """Whether a part can be read by itself and is the same as in the whole."""
-        utterance = self._utterance(name)
+        utterance = self.utterance(name)
         lossless = utterance.recording.lower().endswith((".wav", ".flac"))
         return name not in self._kept and lossless and read_header(utterance).sample_rate == self.rate
 
@@ -136,7 +136,8 @@ class Shelf:
             )
         return found
 
-    def _utterance(self, name: str) -> Utterance:
+    def utterance(self, name: str) -> Utterance:
+        """The recording of this id. Raises DataError where there is none."""
         try:
             return self.data.by_id[name]
         except KeyError:

@@ -8,7 +8,7 @@ import pytest
 import scipy.signal
 import soundfile
 
-from csc_cli.corpora import librimix, librimix_download, librispeech
+from csc_cli.corpora import librimix_download, librispeech
 from csc_cli.corpora.librimix import Version, prepare_librimix
 from csc_cli.errors import ConfigError, DataError
 from csc_cli.kaldi.checks import check_data_dir

@@ -6,29 +6,28 @@ import scipy.signal
 import soundfile
 
 from csc_cli.errors import AudioError, DataError
-from csc_cli.kaldi.datadir import DataDir
 from csc_cli.mixtures.manifest import Channel, Clip, Mixture, Noise, Source, from_line, to_line
 from csc_cli.mixtures.render import AudioStore, render
 from csc_cli.mixtures.surroundings import Surroundings
 
-FIRST = Source("spk0-utt0", "spk0", 0, 2000, 100, None, gain=0.3)
-SECOND = Source("spk1-utt0", "spk1", 300, 1500, 0, None, gain=-1.7)
-NOISE = Noise("recorded", None, 0, (Clip("spk1-utt0", 5000),), gain=0.01)
+FIRST = Source("a-u0", "a", 0, 2000, 100, None, gain=0.3)
+SECOND = Source("b-u0", "b", 300, 1500, 0, None, gain=-1.7)
+NOISE = Noise("recorded", None, 0, (Clip("b-u0", 5000),), gain=0.01)
 MIXTURE = Mixture("m", 8000, 2500, (FIRST, SECOND), NOISE, resampler="polyphase")
 
 
-def test_scaled_then_resampled_then_cut(make_data_dir):
-    path = make_data_dir(sample_rate=11025)
-    made = render(MIXTURE, AudioStore(DataDir.load(path), 8000, surroundings=Surroundings(str(path))))
+def test_scaled_then_resampled_then_cut(data_of):
+    data = data_of({"a": [1.0], "b": [1.0]}, rate=11025)
+    made = render(MIXTURE, AudioStore(data, 8000, surroundings=Surroundings(str(data.path))))
 
     def heard(name: str, gain: float) -> np.ndarray:
-        samples, _ = soundfile.read(path / "wav" / f"{name}.wav", dtype="float32")
+        samples, _ = soundfile.read(data.by_id[name].recording, dtype="float32")
         return scipy.signal.resample_poly(samples * gain, 320, 441)
 
     sources = np.zeros((2, 2500), np.float32)
-    sources[0, 100:2100] = heard("spk0-utt0", 0.3)[:2000]
-    sources[1, :1500] = heard("spk1-utt0", -1.7)[300:1800]
-    noise = heard("spk1-utt0", 0.01)
+    sources[0, 100:2100] = heard("a-u0", 0.3)[:2000]
+    sources[1, :1500] = heard("b-u0", -1.7)[300:1800]
+    noise = heard("b-u0", 0.01)
     assert noise.size == 8000
     noise = noise[5000:7500]
     assert np.array_equal(made.sources, sources) and np.array_equal(made.noise, noise)
@@ -69,12 +68,15 @@ def test_another_name_is_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sources": (replace(SECOND, start=7000),)}, "'spk1-utt0' has 8000 samples at 8000 Hz, fewer than .* 8500"),
-        ({"noise": replace(NOISE, clips=(Clip("spk1-utt0", 8000),))}, "'spk1-utt0' has 8000 samples, none at its start, 8000"),
+        ({"sources": (replace(SECOND, start=7000),)}, "'b-u0' has 8000 samples at 8000 Hz, fewer than .* 8500"),
+        (
+            {"noise": replace(NOISE, clips=(Clip("b-u0", 8000),))},
+            "'b-u0' has 8000 samples, none at its start, 8000",
+        ),
     ],
 )
-def test_recordings_that_are_too_short_are_named(make_data_dir, change, message):
-    path = make_data_dir(sample_rate=16000)
-    store = AudioStore(DataDir.load(path), 8000, surroundings=Surroundings(str(path)))
+def test_recordings_that_are_too_short_are_named(data_of, change, message):
+    data = data_of({"a": [1.0], "b": [1.0]}, rate=16000)
+    store = AudioStore(data, 8000, surroundings=Surroundings(str(data.path)))
     with pytest.raises(AudioError, match=f"mixture 'm': .*{message}"):
         render(replace(MIXTURE, **change), store)
