@@ -15,7 +15,7 @@ from csc_cli.cli import options
         "csc trials --nj 2 data/test data/trials",
         "csc trials --set tests=5 --set sir_db=[0] --seed 7 data/test data/trials_small",
         "csc trials --config conf/mixtures/trials.yaml data/test data/trials",
-        "csc trials --set talkers=[2,3] --set overlap=[0.25,0.5,1] --set noise_snr_db=[10] data/test data/trials_hard",
+        "csc trials --set overlap=[0.25,0.5,1] --set noise_snr_db=[10] --set reverberation=true data/test data/hard",
         "csc trials --set matched=[sex,age] --interferers data/others data/test data/trials_others",
         "csc trials --from data/test/trials --preset s-vs-m data/test data/trials_s_vs_m",
         "csc trials --from veri_test2.txt --trials-format voxceleb --preset ns-sv data/voxceleb1 data/trials_ns_sv",
@@ -56,7 +56,7 @@ def trials(
     """Draw a speaker verification test from DATA: OUT/enroll, OUT/test, OUT/trials, OUT/utt2cond.
 
     Enrollment is on clean recordings; tests are clean, and mixed with another speaker at +5, 0 and -5 dB; settings
-    add three talkers, overlaps, noise, cuts. Each recording has its own random equaliser and band limit. A trial is a
+    add three talkers, overlaps, noise, rooms. Each recording has its own random equaliser and band limit. A trial is a
     target if the enrolled speaker is heard anywhere in the recording; with matched=[sex,age] its nontargets are
     speakers of like sex and age (DATA/spk2gender, spk2age). OUT/README.md says how it was made, with checksums.
 

@@ -11,10 +11,10 @@ from csc_cli import seeds
 from csc_cli.errors import DataError
 from csc_cli.kaldi.audio import length_samples
 from csc_cli.kaldi.datadir import DataDir, Utterance
+from csc_cli.mixtures.conditions import draw_noise, with_clips
 from csc_cli.mixtures.draw import Draw
 from csc_cli.mixtures.listed import Listed
 from csc_cli.mixtures.manifest import Mixture, Source
-from csc_cli.mixtures.plan import draw_noise
 from csc_cli.mixtures.presets import Case, ListConfig
 from csc_cli.mixtures.settings import MixtureConfig
 from csc_cli.mixtures.store import AudioStore
@@ -53,6 +53,8 @@ class ListedDraw(Draw):
             for utterance, (start, length, onset), level_db in zip(self.utterances, parts, levels, strict=False)
         )
         noise = draw_noise(rng, self.config.noise, self.level_db) if self.case == "noisy" else None
+        if noise is not None:
+            noise = with_clips(noise, self.config.noise, rng, store, total, self.voices)
         return Mixture(self.id, self.config.sample_rate, total, sources, noise, None, self.condition)
 
 
@@ -123,7 +125,10 @@ def _draws(
         settings = MixtureConfig(sample_rate=config.sample_rate, crop_s=None, noise=noise)
         utterances = (target,) if other is None or case in ("clean", "noisy") else (target, other)
         name = f"{target.id}-{case}"
-        yield ListedDraw(name, utterances, settings, seed, case, case, config.level_db, sir_db, overlap, first)
+        voices = chooser.voices(name, avoid) if case == "noisy" and "babble" in config.noise.kinds else ()
+        yield ListedDraw(
+            name, utterances, settings, seed, case, case, config.level_db, sir_db, overlap, first, voices=voices
+        )
 
 
 def _ratio(config: ListConfig, rng: np.random.Generator) -> float:
@@ -141,7 +146,7 @@ class Chooser:
     """
 
     def __init__(self, pool: DataDir, config: ListConfig, seed: int, side: int | None) -> None:
-        self.pool, self.config = pool, config
+        self.pool, self.config, self.seed = pool, config, seed
         speakers = {speaker for speaker in pool.spk2utt if side in (None, seeds.derive(seed, "side", speaker) & 1)}
         self.utterances = [one for one in pool.utterances if one.speaker in speakers]
         self.speakers = speakers
@@ -154,11 +159,7 @@ class Chooser:
         Raises:
             DataError: there is none.
         """
-        if self.speakers <= avoid:
-            raise DataError(
-                f"{self.pool.path}: nobody is left to interfere with '{target.id}', who meets speakers of all "
-                f"{len(self.speakers)} that may; give other people by --interferers"
-            )
+        self._check(target.id, avoid)
         one = length_samples(target, self.config.sample_rate) if overlapped else 0
         for _ in range(TRIES):
             low, high = self.config.overlap
@@ -172,6 +173,19 @@ class Chooser:
             f"{self.pool.path}: no utterance is long or short enough to overlap '{target.id}' by "
             f"{self.config.overlap[0]:g} of the whole; lower overlap, or give other people by --interferers"
         )
+
+    def voices(self, name: str, avoid: frozenset[str]) -> tuple[Utterance, ...]:
+        """Utterances for the babble of recording `name`, of other speakers than `avoid`; errors as `choose`."""
+        self._check(name, avoid)
+        rng = seeds.generator(self.seed, "list babble", name)
+        return tuple(self._draw(avoid, rng) for _ in range(self.config.noise.babble[1]))
+
+    def _check(self, name: str, avoid: frozenset[str]) -> None:
+        if self.speakers <= avoid:
+            raise DataError(
+                f"{self.pool.path}: nobody is left to interfere with '{name}', who meets speakers of all "
+                f"{len(self.speakers)} that may; give other people by --interferers"
+            )
 
     def _draw(self, avoid: frozenset[str], rng: np.random.Generator) -> Utterance:
         for _ in range(TRIES):

@@ -19,6 +19,7 @@ from csc_cli.mixtures.presets import ListConfig
 from csc_cli.mixtures.produce import PLAN, Job, Product, data_digest, produce
 from csc_cli.mixtures.readme import Row, list_readme
 from csc_cli.mixtures.split import refuse_shared_ids
+from csc_cli.mixtures.surroundings import Surroundings
 
 
 def make_listed_trials(
@@ -56,6 +57,9 @@ def make_listed_trials(
     listed = read_list(trials, form, data)
     stamp = {"settings": configs.to_dict(config), "seed": seed, "data": data_digest(data), "list": sha256(trials)}
     stamp |= {"form": form} | ({"interferers": data_digest(pool)} if interferers else {})
+    surroundings = Surroundings(config.noise.data)
+    surroundings.check()
+    stamp |= {"surroundings": surroundings.digest()} if surroundings.digest() else {}
     mixed = config.enrollment == "mixture"
     parts = (
         ("enroll", enroll_draws, Product(audio=audio, references=mixed, own_speaker=mixed)),
@@ -64,13 +68,13 @@ def make_listed_trials(
     totals = (len({one.id for ones in listed.enroll.values() for one in ones}), len(listed.tests))
     for (part, draws, product), total in zip(parts, (totals[0], totals[1] * len(config.conditions)), strict=True):
         made = sorted(draws(listed, data, pool, config, seed), key=lambda draw: draw.id)
-        produce(out / part, stamp, partial(_jobs, out / part, made), total, product, nj)
+        produce(out / part, stamp, partial(_jobs, out / part, made, surroundings), total, product, nj)
     return _write(out, trials, listed, config, preset, seed, data, pool)
 
 
-def _jobs(out: Path, draws: Iterable[Draw]) -> Iterator[Job]:
+def _jobs(out: Path, draws: Iterable[Draw], surroundings: Surroundings) -> Iterator[Job]:
     for line, draw in enumerate(draws, start=1):
-        yield Job(f"{out / PLAN}:{line}", draw, draw.utterances)
+        yield Job(f"{out / PLAN}:{line}", draw, draw.needed, None, surroundings)
 
 
 def _write(

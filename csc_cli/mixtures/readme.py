@@ -227,6 +227,8 @@ def _more_in_words(config: TrialsConfig) -> str:
         )
     if config.noise_snr_db or config.together_snr_db is not None:
         lines.append("`noise_...`: noise, at the tested talker's active level minus the noise's root mean square.")
+    if config.reverberation:
+        lines.append("`..._room`: all talkers in one room; levels and ratios are of what arrives at the microphone.")
     if config.cut_s:
         lines.append("`clean_...s`: a stretch of so many seconds of the test utterances that have as much speech.")
     if config.enrollment_s is not None:

@@ -209,7 +209,9 @@ class TrialsConfig:
     # Of the shorter of the tested and each interfering stretch; conditions of their own. (): as the lengths allow.
     overlap: tuple[float, ...] = ()
     noise_snr_db: tuple[float, ...] = ()  # the tested speaker alone in noise; conditions of their own
-    together_snr_db: float | None = None  # each mixed condition once more, with noise at this ratio
+    reverberation: bool = False  # the tested speaker alone in a room; a condition of its own
+    # Each mixed condition once more, with noise at this ratio and, if there is reverberation, in a room.
+    together_snr_db: float | None = None
     cut_s: tuple[float, ...] = ()  # the tested speaker alone, cut to so much; conditions of their own
     duration_bands_s: tuple[float, ...] = ()  # seconds at which a new band of utt2duration begins
     # Speakers (a number, or a share of those who could be enrolled where below 1) who are never enrolled, and who
@@ -218,6 +220,7 @@ class TrialsConfig:
     level_db: Range = (-35.0, -25.0)  # active speech of the tested speaker, dB of full scale
     activity: Literal["vad.scp"] | None = None  # what says where there is speech; null: csc's own detector
     noise: NoiseConfig = field(default_factory=lambda: NoiseConfig(probability=0.0))
+    room: RoomConfig = field(default_factory=RoomConfig)
     equaliser: EqualiserConfig = field(default_factory=EqualiserConfig)
     band_limit: BandLimitConfig = field(default_factory=BandLimitConfig)
 
@@ -249,7 +252,9 @@ class TrialsConfig:
         if self.held_back < 0 or (self.held_back >= 1 and self.held_back != int(self.held_back)):
             raise ConfigError(f"held_back={self.held_back}: must be a whole number of speakers, or a share below 1")
 
-    def mixture(self, sir_db: float = 0.0, snr_db: float | None = None, cut_s: float | None = None) -> MixtureConfig:
+    def mixture(
+        self, sir_db: float = 0.0, snr_db: float | None = None, cut_s: float | None = None, room: bool = False
+    ) -> MixtureConfig:
         """The settings of one recording: the first talker whole (or cut), another cut to its length."""
         noise = self.noise
         if snr_db is not None:
@@ -263,6 +268,7 @@ class TrialsConfig:
             level_db=self.level_db,
             activity=self.activity,
             noise=noise,
+            room=replace(self.room, probability=1.0) if room else self.room,
             equaliser=self.equaliser,
             band_limit=self.band_limit,
         )

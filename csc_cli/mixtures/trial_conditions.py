@@ -25,6 +25,7 @@ class Condition:
         overlap: of the shorter of the tested and each other stretch; None: as high as the lengths allow.
         snr_db: of noise on top; None: as `TrialsConfig.noise` says.
         cut_s: the tested speech is cut to this; None: whole.
+        room: whether it is in a room; False: as `TrialsConfig.room` says.
     """
 
     name: str
@@ -33,10 +34,11 @@ class Condition:
     overlap: float | None = None
     snr_db: float | None = None
     cut_s: float | None = None
+    room: bool = False
 
     def mixture(self, config: TrialsConfig) -> MixtureConfig:
         """The settings of a recording in this condition."""
-        return config.mixture(self.sir_db, self.snr_db, self.cut_s)
+        return config.mixture(self.sir_db, self.snr_db, self.cut_s, self.room)
 
 
 def conditions(config: TrialsConfig) -> list[Condition]:
@@ -44,6 +46,8 @@ def conditions(config: TrialsConfig) -> list[Condition]:
     alone = [Condition(CLEAN)]
     alone += [Condition(f"{CLEAN}_{seconds:g}s", cut_s=seconds) for seconds in config.cut_s]
     alone += [Condition(f"noise_{_db(snr_db)}", snr_db=snr_db) for snr_db in config.noise_snr_db]
+    if config.reverberation:
+        alone.append(Condition("room", room=True))
     mixed = [
         Condition(condition_name(sir_db, talkers, overlap), talkers, sir_db, overlap)
         for talkers in config.talkers
@@ -52,7 +56,8 @@ def conditions(config: TrialsConfig) -> list[Condition]:
     ]
     snr_db = config.together_snr_db
     if snr_db is not None:
-        mixed += [replace(one, name=f"{one.name}_noise_{_db(snr_db)}", snr_db=snr_db) for one in mixed]
+        end = f"_noise_{_db(snr_db)}" + "_room" * config.reverberation
+        mixed += [replace(one, name=one.name + end, snr_db=snr_db, room=config.reverberation) for one in mixed]
     return alone + mixed
 
 

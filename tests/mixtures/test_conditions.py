@@ -18,7 +18,7 @@ from csc_cli.kaldi.vad_files import vad_data_dir
 from csc_cli.mixtures.activity import active_level_db
 from csc_cli.mixtures.manifest import read_mixtures
 from csc_cli.mixtures.protocol import make_trials
-from csc_cli.mixtures.settings import BandLimitConfig, EqualiserConfig, TrialsConfig
+from csc_cli.mixtures.settings import BandLimitConfig, EqualiserConfig, NoiseConfig, RoomConfig, TrialsConfig
 from csc_cli.mixtures.split import split_speakers
 from csc_cli.mixtures.store import AudioStore
 
@@ -240,3 +240,60 @@ def test_cuts_that_nobody_can_fill_are_named(data, tmp_path):
 def test_impossible_settings_are_named(values):
     with pytest.raises(ConfigError, match=next(iter(values))):
         TrialsConfig(**values)
+
+
+def test_rooms_and_recorded_noise_are_conditions_whose_ratios_hold_in_the_files(data, data_of, tmp_path):
+    pytest.importorskip("pyroomacoustics")
+    noises = data_of({"n": [1.0, 7.0]}, name="noises")
+    config = TrialsConfig(
+        enrollment=1,
+        tests=1,
+        sir_db=(5.0,),
+        overlap=(0.5,),
+        reverberation=True,
+        noise_snr_db=(10.0,),
+        together_snr_db=15.0,
+        noise=NoiseConfig(probability=0.0, kinds=("recorded",), data=str(noises.path)),
+        room=RoomConfig(rooms=3),
+    )
+    make_trials(data.path, tmp_path / "out", config, seed=2)
+    tests = list(read_mixtures(tmp_path / "out" / "test" / "mix.jsonl"))
+    together = "2talkers_+5dB_overlap0.5_noise_+15dB_room"
+    names = ["clean", "room", "noise_+10dB", "2talkers_+5dB_overlap0.5", together]
+    assert Counter(test.condition for test in tests) == dict.fromkeys(names, 4)
+    files = {kind: read_map(tmp_path / "out" / "test" / f"{kind}.scp") for kind in ("spk1", "spk2", "noise1")}
+    for test in tests:
+        assert (test.room is not None) == test.condition.endswith("room")
+        assert all(bool(source.position_m) == (test.room is not None) for source in test.sources)
+        assert (test.noise is not None) == ("noise" in test.condition)
+        audio = {kind: soundfile.read(of[test.id])[0] for kind, of in files.items() if test.id in of}
+        level = active_level_db(audio["spk1"], 8000)
+        if "noise1" in audio:
+            assert test.noise.kind == "recorded" and test.noise.clips[0].utterance in noises.by_id
+            snr_db = level - 10 * np.log10(np.square(audio["noise1"]).mean())
+            assert snr_db == pytest.approx(15 if "2talkers" in test.condition else 10, abs=0.05)
+        if "spk2" in audio:
+            assert level - active_level_db(audio["spk2"], 8000) == pytest.approx(5, abs=0.05)
+            first, other = test.sources
+            common = min(first.onset + first.length, other.onset + other.length) - max(first.onset, other.onset)
+            assert abs(common - 0.5 * min(first.length, other.length)) <= 0.5
+    assert all(mixture.room is None for mixture in read_mixtures(tmp_path / "out" / "enroll" / "mix.jsonl"))
+    make_trials(data.path, tmp_path / "again", config, seed=2, audio=False, nj=2)
+    for name in ("trials", "enroll/mix.jsonl", "test/mix.jsonl"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+    with pytest.raises(DataError, match=r"noise.data: .*nowhere"):
+        make_trials(data.path, tmp_path / "bad", replace(config, noise=replace(config.noise, data="nowhere")))
+    assert not (tmp_path / "bad").exists()
+
+
+def test_babble_is_of_people_who_are_not_in_the_recording_and_enroll_with_none_of_it(data, tmp_path):
+    babble = NoiseConfig(probability=0.0, kinds=("babble",), babble=(2, 3))
+    config = TrialsConfig(enrollment=2, tests=1, noise_snr_db=(5.0,), noise=babble)
+    make_trials(data.path, tmp_path / "out", config, audio=False)
+    enrolled = {mixture.sources[0].utterance for mixture in read_mixtures(tmp_path / "out" / "enroll" / "mix.jsonl")}
+    heard = [test for test in read_mixtures(tmp_path / "out" / "test" / "mix.jsonl") if test.noise is not None]
+    assert len(heard) == 4
+    for test in heard:
+        voices = {clip.utterance for clip in test.noise.clips}
+        assert not voices & enrolled
+        assert test.sources[0].speaker not in {data.by_id[id].speaker for id in voices}

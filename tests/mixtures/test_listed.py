@@ -22,6 +22,7 @@ from csc_cli.mixtures.listed import read_list
 from csc_cli.mixtures.listed_trials import make_listed_trials
 from csc_cli.mixtures.manifest import read_mixtures
 from csc_cli.mixtures.presets import PRESETS, ListConfig, list_settings
+from csc_cli.mixtures.settings import NoiseConfig
 
 RATE = 8000
 CONF = Path(__file__).resolve().parents[2] / "conf" / "mixtures"
@@ -265,3 +266,21 @@ def test_the_config_file_has_the_defaults():
 def test_impossible_settings_are_named(values):
     with pytest.raises(ConfigError, match=next(iter(values))):
         ListConfig(**values)
+
+
+@pytest.mark.parametrize("kind", ["recorded", "babble"])
+def test_noise_can_be_recorded_or_a_babble(data, trials, data_of, tmp_path, kind):
+    noises = data_of({"n": [1.0, 6.0]}, name="noises")
+    noise = NoiseConfig(kinds=(kind,), data=str(noises.path) if kind == "recorded" else None, babble=(2, 2))
+    config = replace(NS_SV, conditions=("noisy",), noise=noise)
+    make_listed_trials(trials, data.path, tmp_path / "out", config, seed=1)
+    wav, spk1, noise1 = (read_map(tmp_path / "out" / "test" / f"{name}.scp") for name in ("wav", "spk1", "noise1"))
+    for test in read_mixtures(tmp_path / "out" / "test" / "mix.jsonl"):
+        assert test.noise.kind == kind
+        names = {clip.utterance for clip in test.noise.clips}
+        assert names <= noises.by_id.keys() if kind == "recorded" else names <= data.by_id.keys()
+        assert test.sources[0].speaker not in {name[0] for name in names}
+        speech, rest = (soundfile.read(of[test.id])[0] for of in (spk1, noise1))
+        assert soundfile.info(wav[test.id]).frames == speech.size
+        ratio = active_level_db(speech, RATE) - 10 * np.log10(np.square(rest).mean())
+        assert ratio == pytest.approx(round(2 * ratio) / 2, abs=0.05)
