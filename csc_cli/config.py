@@ -180,10 +180,12 @@ def _convert(hint: Any, node: yaml.Node, name: str, key: str) -> Any:
 
 
 def _union(arguments: tuple[Any, ...], node: yaml.Node, name: str, key: str) -> Any:
-    """The value as the first of the types that takes it; the last one's error where none does."""
+    """The value as one of the types that takes it; where none does, the error of one that a list or value is like."""
     if _is_null(node) and type(None) in arguments:
         return None
-    *others, last = [argument for argument in arguments if argument is not type(None)]
+    kinds = [argument for argument in arguments if argument is not type(None)]
+    is_list = isinstance(node, yaml.SequenceNode)
+    *others, last = sorted(kinds, key=lambda kind: (typing.get_origin(kind) is tuple) == is_list)
     for argument in others:
         try:
             return _convert(argument, node, name, key)

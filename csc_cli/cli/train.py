@@ -18,7 +18,7 @@ from csc_cli.cli import options
         "csc train --dev data/dev --set tracking.patience=5 conf/train/csc-mini.yaml data/train exp/csc",
         "csc train --dry-run conf/train/csc-mini.yaml data/train exp/csc",
         "csc train --nj 2 conf/train/csc-mini.yaml data/train exp/csc",
-        "csc train --init encoder=exp/sep --set optimiser.frozen=[encoder] conf/train/csc-mini.yaml data/train exp/csc",
+        "csc train --init encoder=exp/sep --freeze encoder conf/train/csc-mini.yaml data/train exp/csc",
         "torchrun --nproc-per-node 2 -m csc_cli.cli.main train conf/train/csc-mini.yaml data/train exp/csc",
     )
 )
@@ -32,6 +32,7 @@ from csc_cli.cli import options
     "--init", "initial", multiple=True, metavar="[PART=]MODEL",
     help="Begin from the weights of this model directory, or of a part of it; repeatable, the last one wins.",
 )  # fmt: skip
+@click.option("--freeze", "frozen", multiple=True, metavar="PART", help="As --set optimiser.frozen=[PART, ...].")
 @click.option(
     "--dev", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DATA",
     help="Other speakers, whose EER is measured while training goes on, clean and mixed.",
@@ -46,8 +47,8 @@ from csc_cli.cli import options
 @options.quiet
 def train(
     conf: Path, data: Path, exp: Path, overrides: tuple[str, ...], max_steps: int | None, seed: int | None,
-    initial: tuple[str, ...], dev: Path | None, dry_run: bool, overfit: int | None, profile: bool,
-    nj: int, workers: int, device: str,
+    initial: tuple[str, ...], frozen: tuple[str, ...], dev: Path | None, dry_run: bool, overfit: int | None,
+    profile: bool, nj: int, workers: int, device: str,
 ) -> None:  # fmt: skip
     """Train the model that CONF describes on the data directory DATA, into the model directory EXP.
 
@@ -56,13 +57,15 @@ def train(
     """
     from csc_cli.plots.curves import plot_curves
     from csc_cli.training import rehearsal
+    from csc_cli.training.entry import train_model
     from csc_cli.training.initial import Initial
-    from csc_cli.training.trainer import train_model
 
     if max_steps is not None:
         overrides = (*overrides, f"optimiser.steps={max_steps}")
     if seed is not None:
         overrides = (*overrides, f"seed={seed}")
+    if frozen:
+        overrides = (*overrides, f"optimiser.frozen=[{', '.join(frozen)}]")
     if dry_run + profile + (overfit is not None) > 1:
         raise click.UsageError("--dry-run, --overfit, --profile: one at a time")
     if dry_run:

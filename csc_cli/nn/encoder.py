@@ -25,6 +25,7 @@ from csc_cli.nn.baselines.layers import share_statistics
 from csc_cli.nn.chunks import chunk_count, first_frames, join, split
 from csc_cli.nn.filterbank import FilterbankConfig, make_filterbank
 from csc_cli.nn.galr import GalrBlock, GalrConfig
+from csc_cli.nn.precision import at_least_float32
 
 FLOOR = 1e-2  # under the log of magnitudes, relative to the recording's RMS: -40 dB
 
@@ -160,7 +161,7 @@ class SeparativeEncoder(nn.Module):
             x = block(x, framed.frame_mask)
         x = join(x, self.config.galr.chunk_hop, framed.magnitude.shape[1])  # (B, L, D)
         logits = self.masks(x).unflatten(-1, (self.config.streams + 1, -1))  # (B, L, C + 1, F)
-        return logits.float().softmax(2).transpose(1, 2)
+        return at_least_float32(logits).softmax(2).transpose(1, 2)
 
     def ideal_masks(self, framed: Framed, sources: Tensor, mixture: Tensor) -> Tensor:
         """Ideal ratio masks (B, C, L, F) of the true sources (B, C, T), what is left over being noise."""
@@ -179,12 +180,12 @@ class SeparativeEncoder(nn.Module):
         """The speaker head: masks (B, C, L, F) -> segments (B, C, S, E), query (B, C, E)."""
         frame_mask = framed.frame_mask.repeat_interleave(masks.shape[1], 0)  # (B C, S, K, 1)
         if self.config.speaker_network == "tdnn":
-            pooled = statistics(self.convolve(framed, self.masked(framed, masks)).float(), frame_mask)
+            pooled = statistics(at_least_float32(self.convolve(framed, self.masked(framed, masks))), frame_mask)
         else:
             pooled = self.pool(self.recur(framed, masks, frame_mask), frame_mask)
         x = pooled.unflatten(0, masks.shape[:2])  # (B, C, S, pooled features)
         segment_mask = framed.frame_mask.any(2)[:, None]  # (B, 1, S, 1)
-        segments = self.speaker_out(self.standardise(x, segment_mask)).float() * segment_mask
+        segments = at_least_float32(self.speaker_out(self.standardise(x, segment_mask))) * segment_mask
         return segments, masked_mean(segments, segment_mask, 2)
 
     def masked(self, framed: Framed, masks: Tensor) -> Tensor:
@@ -220,8 +221,8 @@ class SeparativeEncoder(nn.Module):
     def pool(self, x: Tensor, frame_mask: Tensor) -> Tensor:
         """Frames to segments: (B C, S, K, D), (B C, S, K, 1) -> (B C, S, pooled features)."""
         if not self.config.speaker_statistics:
-            return masked_mean(x.float(), frame_mask, 2)
-        return statistics(functional.relu(self.speaker_wide(x)).float(), frame_mask)
+            return masked_mean(at_least_float32(x), frame_mask, 2)
+        return statistics(at_least_float32(functional.relu(self.speaker_wide(x))), frame_mask)
 
     def share_statistics(self, total: Callable[[Tensor], Tensor]) -> None:
         """Let normalisation over the batch sum its statistics by `total`: over all processes, with gradient."""

@@ -17,11 +17,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import checkpoint
 
 from csc_cli.errors import ConfigError
 from csc_cli.nn.chunks import shift
 
 FUSED = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION, SDPBackend.MATH]
+# Chunks up to which a CPU trains faster by the (S, S) matrices; beyond them their memory would outgrow the rest.
+FEW_CHUNKS = 64
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,9 @@ class GloballyAttentive(nn.Module):
         qkv = self.qkv(y).reshape(batch * self.mapped, chunks, 3, self.heads, d // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B Q, heads, S, D / heads)
         keys = mask.repeat_interleave(self.mapped, 0)[:, None, None, :]  # (B Q, 1, 1, S)
-        # Chunks are few: the fused CPU kernel's backward pass takes longer than the whole block.
-        with sdpa_kernel(SDPBackend.MATH if self.training and y.device.type == "cpu" else FUSED):
+        # Of few chunks the fused CPU kernel's backward pass takes longer than the whole block.
+        plain = self.training and y.device.type == "cpu" and chunks <= FEW_CHUNKS
+        with sdpa_kernel(SDPBackend.MATH if plain else FUSED):
             z = functional.scaled_dot_product_attention(q, k, v, attn_mask=keys)
         return self.out(z.transpose(1, 2).reshape(batch, self.mapped, chunks, d))
 
@@ -115,9 +119,17 @@ class GalrBlock(nn.Module):
         self.offset = config.chunk // 2 if config.chunk_hop == config.chunk and index % 2 else 0
         self.local = LocallyRecurrent(config)
         self.across = GloballyAttentive(config)
+        self.recompute = False  # activations are made again in the backward pass instead of kept
 
     def forward(self, x: Tensor, frame_mask: Tensor) -> Tensor:
         """(B, S, K, D), frame_mask (B, S, K, 1) true at real frames -> (B, S, K, D)."""
+        if self.recompute and torch.is_grad_enabled():
+            again: Tensor = checkpoint(self.moved, x, frame_mask, use_reentrant=False)
+            return again
+        return self.moved(x, frame_mask)
+
+    def moved(self, x: Tensor, frame_mask: Tensor) -> Tensor:
+        """The chunks moved to where this block sees them, and back."""
         if self.offset:
             x, frame_mask = shift(x, -self.offset), shift(frame_mask, -self.offset)
             return shift(self.process(x, frame_mask), self.offset)

@@ -20,6 +20,7 @@ from csc_cli.nn.attention import CrossAttention
 from csc_cli.nn.baselines.embedder import Embedder, EmbedderConfig
 from csc_cli.nn.baselines.recursive import found
 from csc_cli.nn.encoder import Encoded, EncoderConfig, Guide, SeparativeEncoder, masked_mean
+from csc_cli.nn.precision import at_least_float32
 
 WEIGHTS, SETTINGS = "model.safetensors", "config.yaml"
 WINDOW_S = 0.025  # of the embedders' log-mel features
@@ -120,7 +121,7 @@ class EmbedderModel(SpeakerModel):
 
     def forward(self, mixture: Tensor, lengths: Tensor, guide: Guide | None = None) -> Encoded:
         embedded = self.embedder.embed(mixture, lengths)
-        vectors = functional.normalize(embedded.vectors.float(), dim=-1)  # (B, C, E)
+        vectors = functional.normalize(at_least_float32(embedded.vectors), dim=-1)  # (B, C, E)
         real = torch.arange(mixture.shape[1], device=mixture.device) < lengths[:, None]
         share = torch.ones_like(vectors[..., :1])  # (B, C, 1)
         if embedded.existence is not None:
@@ -145,7 +146,7 @@ class CascadeModel(SpeakerModel):
         separated = self.encoder(mixture, lengths)
         streams = separated.separated
         vectors = self.embedder(streams.flatten(0, 1), lengths.repeat_interleave(streams.shape[1]))  # (B C, 1, E)
-        vectors = functional.normalize(vectors.float(), dim=-1).view(*streams.shape[:2], -1)
+        vectors = functional.normalize(at_least_float32(vectors), dim=-1).view(*streams.shape[:2], -1)
         return as_encoded(streams, separated.noise, vectors)
 
     def embed(self, query: Tensor, segments: Tensor, mask: Tensor) -> Tensor:

@@ -109,7 +109,7 @@ class RoundRobin(torch.utils.data.Dataset[MixtureBatch]):
             raise DataError(f"batch: {size} mixtures cannot be shared by {part[1]} processes; change batch.utterances")
 
     def __len__(self) -> int:
-        return self.config.optimiser.steps
+        return self.config.optimiser.steps * self.config.batch.accumulate
 
     def __getitem__(self, step: int) -> MixtureBatch:
         plans, labels = self.plan(step)

@@ -15,6 +15,8 @@ import torch
 
 from csc_cli.errors import ConfigError, DataError
 from csc_cli.files import atomic_path
+from csc_cli.kaldi.datadir import DataDir
+from csc_cli.training import identity
 
 VERSION = 1
 NAME = re.compile(r"step-(\d{8,})\.pt")
@@ -35,6 +37,12 @@ def save(directory: Path, step: int, state: dict[str, Any], kept: int = 2) -> Pa
     return target
 
 
+def clear(directory: Path) -> None:
+    """Remove what killed runs have left half-written."""
+    for path in directory.glob(".tmp-*-step-*.pt"):
+        path.unlink(missing_ok=True)
+
+
 def steps(directory: Path) -> list[int]:
     """The steps whose checkpoints lie in `directory`, ascending."""
     names = (NAME.fullmatch(path.name) for path in directory.glob("step-*.pt"))
@@ -44,13 +52,14 @@ def steps(directory: Path) -> list[int]:
 def load_latest(
     directory: Path,
     settings: dict[str, Any],
-    identity: str,
+    data: DataDir,
+    surroundings: str = "",
     complete: Callable[[dict[str, Any]], dict[str, Any]] = lambda settings: settings,
 ) -> dict[str, Any] | None:
     """The newest checkpoint, or None where there is none.
 
     Args:
-        settings: the resolved config; `identity`: a checksum of the training data's ids.
+        settings: the resolved config; `data`: what is trained on; `surroundings`: their digest.
         complete: gives the checkpoint's settings the keys that csc did not have yet when it was written.
 
     Raises:
@@ -65,8 +74,10 @@ def load_latest(
     changed = differences(complete(state["settings"]), settings)
     if changed:
         raise ConfigError(f"{path}: was trained with other settings ({'; '.join(changed)}); use another EXP directory")
-    if state["identity"] != identity:
-        raise ConfigError(f"{path}: was trained on other utterances; use another EXP directory")
+    if state["identity"] != identity.digest(data, surroundings):
+        known = "utterances" in state  # not in those of older versions
+        what = f" than those of {data.path} ({identity.difference(state['utterances'], data)})" if known else ""
+        raise ConfigError(f"{path}: was trained on other data{what}; use another EXP directory")
     return state
 
 

@@ -14,6 +14,9 @@ from csc_cli.nn.encoder import EncoderConfig
 from csc_cli.nn.inventory import InventoryConfig
 from csc_cli.nn.model import ModelConfig
 
+# Of a loss: a number, or points [share of the steps, number] between which it changes linearly.
+Weight = float | tuple[tuple[float, float], ...]
+
 
 @dataclass(frozen=True)
 class BatchConfig:
@@ -27,6 +30,9 @@ class BatchConfig:
     one_talker: float = 0.25  # share of mixtures without the interferer, once the streams have parted
     no_talker: float = 0.0  # share of noise alone, likewise
     more_talkers: tuple[float, ...] = ()  # shares of mixtures with 3, 4, ... talkers; what is left has two
+    # Such batches whose mean gradient makes a step. L_batch and the standardisation of segments see one of them at a
+    # time; rows are as they were stored before the step for all of them.
+    accumulate: int = 1
     held_out: float = 0.05  # share of each speaker's utterances kept for the held-out bound
     held_out_mixtures: int = 64
 
@@ -36,6 +42,8 @@ class BatchConfig:
                 f"utterances={self.utterances}, conditions={self.conditions}: conditions must lie between 1 and "
                 "(utterances - 1) / 2, beyond that pairs repeat"
             )
+        if self.accumulate < 1:
+            raise ConfigError(f"accumulate={self.accumulate}: must be at least 1 batch a step")
         shares = (self.one_talker, self.no_talker, *self.more_talkers)
         if not (all(0 <= share <= 1 for share in shares) and 0 <= self.held_out < 1):
             raise ConfigError("one_talker, no_talker, more_talkers must lie in [0, 1], held_out in [0, 1)")
@@ -54,15 +62,18 @@ class BatchConfig:
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """Which losses, and how much of each (method's sections 1 and 3)."""
+    """Which losses, and how much of each (method's sections 1 and 3).
+
+    Each `..._weight` may be a schedule: [[0, 0], [0.3, 5]] grows from 0 to 5 over the first 0.3 of the steps.
+    """
 
     separation: Literal["si_snr", "scale_aware", "none"] = "si_snr"
-    contrastive_weight: float = 5.0  # lambda, of L_inv + L_batch, against decibels
-    segment_weight: float = 0.2  # of the segments' own L_inv beside the recording's
-    batch_weight: float = 1.0  # of L_batch beside L_inv
-    silent_weight: float = 0.1  # of the silent streams' decibels
+    contrastive_weight: Weight = 5.0  # lambda, of L_inv + L_batch, against decibels
+    segment_weight: Weight = 0.2  # of the segments' own L_inv beside the recording's
+    batch_weight: Weight = 1.0  # of L_batch beside L_inv
+    silent_weight: Weight = 0.1  # of the silent streams' decibels
     si_snr_limit_db: float | None = None  # what lies beyond it is not rewarded; null: no limit
-    regulariser_weight: float = 0.0  # gamma, keeps learned rows apart
+    regulariser_weight: Weight = 0.0  # gamma, keeps learned rows apart
     regulariser_rows: int | None = None  # rows a step, drawn at random, that it looks at; null: all
     # For comparison with what the method claims:
     speaker_loss: Literal["contrastive", "aam"] = "contrastive"  # aam: AAM-softmax in place of L_inv and L_batch
@@ -81,9 +92,8 @@ class ObjectiveConfig:
     parted_latest: float = 0.5  # ... or after this share of the steps
 
     def __post_init__(self) -> None:
-        weights = (self.contrastive_weight, self.segment_weight, self.batch_weight, self.silent_weight)
-        if min(*weights, self.regulariser_weight) < 0:
-            raise ConfigError("weights of losses must not be negative")
+        for name in ("contrastive", "segment", "batch", "silent", "regulariser"):
+            check_weight(f"{name}_weight", getattr(self, f"{name}_weight"))
         if not all(0 <= share <= 1 for share in (self.guide_until, self.parted_latest, self.aam_margin_warmup)):
             raise ConfigError(
                 "guide_until, parted_latest and aam_margin_warmup are shares of the steps: they must lie in [0, 1]"
@@ -98,6 +108,22 @@ class ObjectiveConfig:
             raise ConfigError("aam_margin must lie in [0, 1.5) radians, aam_scale in [2, 200]")
         if self.speaker_loss == "aam" and (self.negatives is not None or not self.length_normalised):
             raise ConfigError("speaker_loss=aam: takes neither negatives nor length_normalised=false")
+
+
+def check_weight(name: str, weight: Weight) -> None:
+    """
+    Raises:
+        ConfigError: the weight is negative, or a schedule whose shares are none or do not ascend.
+    """
+    points = weight if isinstance(weight, tuple) else ((0.0, weight),)
+    shares = [share for share, _ in points]
+    if not shares or shares != sorted(set(shares)) or min(shares) < 0 or max(shares) > 1:
+        raise ConfigError(
+            f"{name}={[list(point) for point in points]}: a schedule is [[share of the steps, weight], ...] with "
+            "ascending shares in [0, 1]"
+        )
+    if min(value for _, value in points) < 0:
+        raise ConfigError(f"{name}: weights of losses must not be negative")
 
 
 @dataclass(frozen=True)
@@ -129,9 +155,13 @@ class OptimiserConfig:
     final_rate: float = 0.01  # share of the learning rate at the last step of the cosine
     weight_decay: float = 0.01
     clip: float = 5.0  # norm of the gradient
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 where the hardware has it
+    # auto: bfloat16 where the hardware has it; float64 is to check by, and slow
+    precision: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     ema: float = 0.0  # decay of the moving average of the weights that is measured and kept; 0: none
     skipped: int = 3  # steps whose loss is not finite that are passed over; one more ends the training
+    # The activations of GALR blocks are made again in the backward pass instead of kept: less memory, more time.
+    activation_checkpointing: bool = False
+    compile: Literal["inductor", "aot_eager", "eager"] | None = None  # torch.compile with this backend; null: not
     frozen: tuple[str, ...] = ()  # parts of the model that stay as they are: encoder, encoder.trunk, ...
 
     def __post_init__(self) -> None:
@@ -201,6 +231,10 @@ class TrainConfig:
             )
         if self.model.encoder is not None:
             self.check_encoder(self.model.encoder)
+        elif self.optimiser.activation_checkpointing:
+            raise ConfigError(
+                "optimiser.activation_checkpointing: is for GALR blocks, and without an encoder there is none"
+            )
         elif self.optimiser.frozen and "embedder" in self.optimiser.frozen:
             raise ConfigError("optimiser.frozen: embedder: nothing would be left to train")
 

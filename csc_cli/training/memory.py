@@ -27,8 +27,9 @@ def explain(error: BaseException, config: TrainConfig, device: torch.device) -> 
     fewer += fewer % step
     return CscError(
         f"memory of {device} is full at batch.utterances={batch.utterances}, conditions={batch.conditions}, "
-        f"crops of {crop:g} s: set batch.utterances={fewer}, or mixtures.crop_s={crop * share:.2g}; more processes "
-        "(torchrun) share a batch without changing it"
+        f"crops of {crop:g} s: set batch.utterances={fewer}, or mixtures.crop_s={crop * share:.2g}; "
+        "optimiser.activation_checkpointing=true keeps less of a step, batch.accumulate makes up for fewer utterances "
+        "in all but L_batch, more processes (torchrun) share a batch without changing it"
     )
 
 

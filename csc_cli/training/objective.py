@@ -19,6 +19,7 @@ from csc_cli.nn.inventory import Inventory
 from csc_cli.nn.margin import aam_loss
 from csc_cli.nn.model import CscModel
 from csc_cli.nn.pit import assign, best_permutation
+from csc_cli.nn.precision import at_least_float32
 from csc_cli.nn.regularise import nearest_neighbour_spread
 from csc_cli.nn.sampled import draw_negatives, sampled_loss
 from csc_cli.nn.si_snr import limited, pairwise_scale_aware, pairwise_si_snr, silent_loss
@@ -28,6 +29,7 @@ from csc_cli.training.batches import MixtureBatch
 from csc_cli.training.config import TrainConfig
 from csc_cli.training.fresh import fresh_loss
 from csc_cli.training.streams import heard_cost, mean_of_segments, mixed, pick, snr_gain
+from csc_cli.training.weights import Weights, scheduled_names, weights_at
 
 
 class Losses(NamedTuple):
@@ -54,6 +56,8 @@ class Learner(nn.Module):
         super().__init__()
         self.model, self.inventory, self.config = model, inventory, config.objective
         self.angular = self.config.speaker_loss == "aam"
+        self.weights = weights_at(self.config, 1.0)  # of this step
+        self.pending: list[tuple[Tensor, Tensor]] = []  # labels and global vectors of this step's batches
         # Without its margin AAM-softmax is L_inv with alpha = scale / 2: what is held out is measured with that.
         start = self.config.aam_scale / 2 if self.angular else self.config.alpha
         self.temperature = InverseTemperature(start, self.config.learn_alpha and not self.angular)
@@ -68,16 +72,20 @@ class Learner(nn.Module):
         autocast: torch.autocast,
         guided: float = 0.0,
         margin: float = 1.0,
+        weights: Weights | None = None,
     ) -> Losses:
         """Losses of this rank's part; `margin` is the share of AAM-softmax's full margin at this step.
+
+        `weights` are those of this step (default: those at the end of a training).
 
         `choice` draws what is random, alike on all ranks: which share `guided` of the mixtures is guided, the
         negatives, the subsets of keys, the rows that are kept apart.
         """
+        self.weights = weights or self.weights
         guide = self.draw_guide(batch, choice, guided)
         with autocast:
             encoded = self.model(batch.mixture, batch.lengths, guide if guided > 0 else None)
-        encoded = Encoded(*(tensor if tensor.dtype == torch.bool else tensor.float() for tensor in encoded))
+        encoded = Encoded(*(tensor if tensor.dtype == torch.bool else at_least_float32(tensor) for tensor in encoded))
         real = torch.arange(batch.mixture.shape[1], device=batch.mixture.device) < batch.lengths[:, None]
         active = batch.sources.square().sum(-1) > 0  # (B, C)
         snr = pairwise_si_snr(encoded.separated, batch.sources, real)
@@ -88,7 +96,7 @@ class Learner(nn.Module):
         else:
             stored, each = self.stored_costs(z, encoded.segments, batch.labels, self.draw_negatives(choice))
         # A guided mixture's embeddings come in the order of its references; only its masks are permuted.
-        chosen = torch.where(guide.guided[:, None, None], 0.0, self.config.contrastive_weight * stored)
+        chosen = torch.where(guide.guided[:, None, None], 0.0, self.weights.contrastive * stored)
         permutation = best_permutation(chosen if self.config.separation == "none" else separation + chosen)
         speakers = torch.where(guide.guided[:, None], torch.arange(active.shape[1], device=z.device), permutation)
         labels = torch.where(active, batch.labels, -1)
@@ -128,7 +136,7 @@ class Learner(nn.Module):
         heard = snr if limit is None else limited(snr, limit)
         cost = pairwise_scale_aware(encoded.separated, batch.sources, real) if scale_aware else -heard
         silent = silent_loss(encoded.separated, batch.mixture, real)[:, :, None]
-        return torch.where(active[:, None, :], cost, self.config.silent_weight * silent)
+        return torch.where(active[:, None, :], cost, self.weights.silent * silent)
 
     def stored_costs(
         self, z: Tensor, segments: Tensor, labels: Tensor, drawn: Tensor | None
@@ -142,10 +150,10 @@ class Learner(nn.Module):
             (B, C estimates, C references); (B, C estimates, S, C references), None where it has no weight.
         """
         vectors = z[:, :, None]
-        if self.config.segment_weight:
+        if self.weights.segment:
             vectors = torch.cat([vectors, self.inventory.scaled(segments)], 2)
         cost = self.row_cost(vectors, labels, drawn)
-        return cost[:, :, 0], cost[:, :, 1:] if self.config.segment_weight else None
+        return cost[:, :, 0], cost[:, :, 1:] if self.weights.segment else None
 
     def row_cost(self, vectors: Tensor, labels: Tensor, drawn: Tensor | None = None) -> Tensor:
         """L_inv of V vectors a stream for each reference's row: (B, C, V, E), (B, C) -> (B, C, V, C references).
@@ -176,13 +184,13 @@ class Learner(nn.Module):
     def fresh_cost(self, encoded: Encoded, speakers: Tensor, labels: Tensor, choice: torch.Generator) -> Tensor:
         """L_batch (B, C); keeps the global vectors for the inventory. AAM-softmax is alone, without it."""
         if self.angular:
-            self.pending = (labels, torch.zeros_like(encoded.query.detach()).flatten(0, 1))
+            self.pending.append((labels, torch.zeros_like(encoded.query.detach()).flatten(0, 1)))
             return torch.zeros_like(labels, dtype=encoded.query.dtype)
         queries, segments = assign(encoded.query, speakers), assign(encoded.segments, speakers)
         loss, vectors = fresh_loss(
             self.model.readout, queries, segments, encoded.segment_mask, labels, self.temperature(), choice, self.config
         )
-        self.pending = (labels, vectors.detach())
+        self.pending.append((labels, vectors.detach()))
         return loss
 
     def weigh(self, losses: StreamLosses, choice: torch.Generator) -> Losses:
@@ -201,14 +209,14 @@ class Learner(nn.Module):
             "segment": (losses.spread * visited).sum() / counts["rows"],
             "batch": losses.fresh.sum() / counts["known"],
         }
-        config = self.config
-        loss = config.contrastive_weight * (
-            parts["inventory"] + config.segment_weight * parts["segment"] + config.batch_weight * parts["batch"]
+        weights = self.weights
+        loss = weights.contrastive * (
+            parts["inventory"] + weights.segment * parts["segment"] + weights.batch * parts["batch"]
         )
-        if config.separation != "none":
+        if self.config.separation != "none":
             loss = loss + parts["separation"]
-        if config.regulariser_weight and self.inventory.config.rows == "learned":
-            loss = loss + config.regulariser_weight * self.regulariser(choice) / distributed.world()
+        if weights.regulariser and self.inventory.config.rows == "learned":
+            loss = loss + weights.regulariser * self.regulariser(choice) / distributed.world()
         parts["si_snri"] = losses.gain.sum() / counts["mixed"]
         parts["bound"] = ((self.ceiling() - losses.stored) * visited).sum() / counts["rows"]
         return Losses(loss, {key: value.detach() for key, value in parts.items()})
@@ -231,8 +239,9 @@ class Learner(nn.Module):
             encoded = self.model(batch.mixture, batch.lengths)
         real = torch.arange(batch.mixture.shape[1], device=batch.mixture.device) < batch.lengths[:, None]
         active = batch.sources.square().sum(-1) > 0
-        snr = pairwise_si_snr(encoded.separated.float(), batch.sources, real)
-        z = self.model.embed(encoded.query.float(), encoded.segments.float(), encoded.segment_mask[:, None])
+        snr = pairwise_si_snr(at_least_float32(encoded.separated), batch.sources, real)
+        query, segments = at_least_float32(encoded.query), at_least_float32(encoded.segments)
+        z = self.model.embed(query, segments, encoded.segment_mask[:, None])
         stored = self.row_cost(z[:, :, None], batch.labels)[:, :, 0]
         permutation = best_permutation(stored if self.config.separation == "none" else heard_cost(snr, active))
         visited = self.visited(torch.where(active, batch.labels, -1))
@@ -246,12 +255,13 @@ class Learner(nn.Module):
 
     def scalars(self) -> dict[str, float]:
         """What a line of train.jsonl says beside the losses."""
-        return {"alpha": round(float(self.temperature().detach()), 4)}
+        weights = {f"{name}_weight": round(getattr(self.weights, name), 5) for name in scheduled_names(self.config)}
+        return {"alpha": round(float(self.temperature().detach()), 4), **weights}
 
     def measure_silent(self, batch: MixtureBatch, autocast: torch.autocast) -> Tensor:
         """Energy of the streams without a talker, together, relative to the mixture: (B,) dB."""
         with autocast:
-            separated = self.model(batch.mixture, batch.lengths).separated.float()
+            separated = at_least_float32(self.model(batch.mixture, batch.lengths).separated)
         real = torch.arange(batch.mixture.shape[1], device=batch.mixture.device) < batch.lengths[:, None]
         active = batch.sources.square().sum(-1) > 0  # (B, C)
         permutation = best_permutation(heard_cost(pairwise_si_snr(separated, batch.sources, real), active))
@@ -259,6 +269,12 @@ class Learner(nn.Module):
         return 10 * torch.log10(energy / batch.mixture.square().sum(-1).clamp(min=1e-20) + 1e-12)
 
     def update_inventory(self) -> None:
-        """After the step: attended rows follow the global vectors of all ranks."""
-        labels, vectors = self.pending
-        self.inventory.update(distributed.gather(labels.flatten()), distributed.gather(vectors))
+        """After the step: attended rows follow the global vectors of all its batches and ranks."""
+        labels = torch.cat([labels.flatten() for labels, _ in self.pending])
+        vectors = torch.cat([vectors for _, vectors in self.pending])
+        self.inventory.update(distributed.gather(labels), distributed.gather(vectors))
+        self.forget()
+
+    def forget(self) -> None:
+        """Let the global vectors of a step go."""
+        self.pending = []

@@ -20,7 +20,8 @@ from csc_cli.nn.model import pick_device
 from csc_cli.progress import track
 from csc_cli.training.batches import MixtureBatch
 from csc_cli.training.config import TrainConfig
-from csc_cli.training.trainer import Trainer, keep_memory
+from csc_cli.training.device import keep_memory
+from csc_cli.training.trainer import Trainer
 
 TIMED = 5  # steps
 PROFILED = 5
@@ -29,17 +30,17 @@ PROFILED = 5
 def dry_run(conf: Path, data_dir: Path, exp: Path, overrides: tuple[str, ...], device: str) -> str:
     """One warm-up step and a few timed ones; returns lines with speed, memory and the time of the whole training."""
     trainer = _trainer(conf, data_dir, exp, overrides, device)
-    trainer.update_or_explain(trainer.batches[0])
+    trainer.update_or_explain(trainer.parts(0))
     began = time.monotonic()
     waited = 0.0
     for step in range(1, 1 + TIMED):
         mark = time.monotonic()
-        batch = trainer.batches[step]
+        parts = trainer.parts(step)
         waited += time.monotonic() - mark
-        trainer.update_or_explain(batch)
+        trainer.update_or_explain(parts)
     step_s = (time.monotonic() - began) / TIMED
     config = trainer.config
-    mixtures = config.batch.utterances * config.batch.conditions
+    mixtures = config.batch.utterances * config.batch.conditions * config.batch.accumulate
     audio_s = mixtures * (config.mixtures.crop_s or 0.0)
     hours = step_s * config.optimiser.steps / 3600
     count = sum(p.numel() for p in trainer.learner.model.parameters())
@@ -67,7 +68,7 @@ def overfit(conf: Path, data_dir: Path, exp: Path, overrides: tuple[str, ...], d
     figures: dict[str, float] = {}
     detail = partial(_words, figures)
     for _ in track(range(trainer.config.optimiser.steps), f"{count} mixtures by heart", detail=detail):
-        figures.update(trainer.update_or_explain(batch))
+        figures.update(trainer.update_or_explain([batch]))
         trainer.step += 1
     return f"{count} mixtures after {trainer.step} steps: {_words(figures)}"
 
@@ -86,16 +87,16 @@ def first(batch: MixtureBatch, count: int) -> MixtureBatch:
 def profile(conf: Path, data_dir: Path, exp: Path, overrides: tuple[str, ...], device: str) -> str:
     """Where the time of a few steps goes: EXP/profile.txt, and EXP/profile.json for a browser's trace viewer."""
     trainer = _trainer(conf, data_dir, exp, overrides, device)
-    trainer.update_or_explain(trainer.batches[0])
+    trainer.update_or_explain(trainer.parts(0))
     kinds = [torch.profiler.ProfilerActivity.CPU]
     if trainer.device.type == "cuda":
         kinds.append(torch.profiler.ProfilerActivity.CUDA)
     with torch.profiler.profile(activities=kinds) as profiler:
         for step in range(1, 1 + PROFILED):
             with torch.profiler.record_function("csc: mixtures"):
-                batch = trainer.batches[step]
+                parts = trainer.parts(step)
             with torch.profiler.record_function("csc: step"):
-                trainer.update_or_explain(batch)
+                trainer.update_or_explain(parts)
     table = profiler.key_averages().table(sort_by=f"self_{trainer.device.type}_time_total", row_limit=25)
     with open_atomic(exp / "profile.txt") as stream:
         stream.write(table)

@@ -22,6 +22,7 @@ from csc_cli.nn.margin import Rows, aam_loss, margin_mixup_loss
 from csc_cli.nn.model import CascadeModel, EmbedderModel
 from csc_cli.nn.pairs import Ge2e, nt_xent_loss
 from csc_cli.nn.pit import best_permutation
+from csc_cli.nn.precision import at_least_float32
 from csc_cli.nn.si_snr import pairwise_si_snr
 from csc_cli.training import distributed
 from csc_cli.training.batches import MixtureBatch
@@ -75,10 +76,10 @@ class RivalLearner(nn.Module):
         with autocast:
             if isinstance(self.model, CascadeModel):
                 encoded = self.model(batch.mixture, batch.lengths)
-                return Heard(encoded.query.float(), None, encoded.separated.float())
+                return Heard(at_least_float32(encoded.query), None, at_least_float32(encoded.separated))
             embedded = self.model.embedder.embed(batch.mixture, batch.lengths, (labels >= 0).sum(1))
-        existence = None if embedded.existence is None else embedded.existence.float()
-        return Heard(embedded.vectors.float(), existence, None)
+        existence = None if embedded.existence is None else at_least_float32(embedded.existence)
+        return Heard(at_least_float32(embedded.vectors), existence, None)
 
     def among_batch(self, vectors: Tensor, labels: Tensor) -> Tensor:
         """Every rank holds the whole batch's embeddings, and takes its share of the whole batch's loss."""
@@ -165,3 +166,6 @@ class RivalLearner(nn.Module):
 
     def update_inventory(self) -> None:
         """Rows are learned: nothing follows a step."""
+
+    def forget(self) -> None:
+        """Nothing is kept of a step."""

@@ -1,10 +1,11 @@
-"""What changes over the steps: the learning rate (linear warm-up, then a cosine), the guide's share, a margin."""
+"""What changes over the steps: learning rate (linear warm-up, then a cosine), the guide's share, margin, weights."""
 
 from __future__ import annotations
 
 import math
 
 from csc_cli.training.config import OptimiserConfig, TrainConfig
+from csc_cli.training.weights import Weights, weights_at
 
 
 def learning_rate(config: OptimiserConfig, step: int) -> float:
@@ -21,12 +22,13 @@ def learning_rate(config: OptimiserConfig, step: int) -> float:
     return config.learning_rate * (config.final_rate + (1 - config.final_rate) * cosine)
 
 
-def scheduled(config: TrainConfig, step: int) -> tuple[float, ...]:
-    """What a learner is told of the schedule: CSC's the share of guided mixtures, all the share of the margin."""
+def scheduled(config: TrainConfig, step: int) -> tuple[float] | tuple[float, float, Weights]:
+    """What a learner is told of the schedule: all the share of the margin, CSC's that of guided mixtures, weights."""
     if config.model.embedder is not None:
         return (margin_share(config.rival.margin_warmup * config.optimiser.steps, step),)
     guided, margin = guided_share(config, step), config.objective.aam_margin_warmup
-    return guided, margin_share(margin * config.optimiser.steps, step)
+    weights = weights_at(config.objective, step / max(1, config.optimiser.steps))
+    return guided, margin_share(margin * config.optimiser.steps, step), weights
 
 
 def margin_share(end: float, step: int) -> float:

@@ -24,6 +24,7 @@ from csc_cli.mixtures.render import render
 from csc_cli.mixtures.settings import CodecConfig, GapConfig, LoudnessConfig, NoiseConfig, RoomConfig
 from csc_cli.mixtures.store import AudioStore
 from csc_cli.nn.model import SpeakerModel
+from csc_cli.nn.precision import at_least_float32
 from csc_cli.training.config import TrainConfig
 
 ENROLL, TESTS = 3, 4
@@ -111,18 +112,18 @@ class Verification:
 
     def embed(self, model: SpeakerModel, autocast: torch.autocast) -> list[tuple[Recording, np.ndarray]]:
         """Unit vectors (C, E) of the active streams of each recording, the one of most energy first."""
-        device = next(model.parameters()).device
+        like = next(model.parameters())
         found = []
         for batch in self.batches():
             length = max(item.plan.length for item in batch)
             mixture = np.zeros((len(batch), length), np.float32)
             for row, item in zip(mixture, batch, strict=True):
                 row[: item.plan.length] = render(item.plan, self.store).mixture
-            lengths = torch.tensor([item.plan.length for item in batch], device=device)
+            lengths = torch.tensor([item.plan.length for item in batch], device=like.device)
             with autocast:
-                encoded = model(torch.from_numpy(mixture).to(device), lengths)
-            segments, mask = encoded.segments.float(), encoded.segment_mask[:, None]
-            vectors = model.embed(encoded.query.float(), segments, mask).float().cpu().numpy()
+                encoded = model(torch.from_numpy(mixture).to(like), lengths)
+            query, segments = at_least_float32(encoded.query), at_least_float32(encoded.segments)
+            vectors = model.embed(query, segments, encoded.segment_mask[:, None]).float().cpu().numpy()
             energy = encoded.separated.float().square().sum(-1).cpu().numpy()  # (B, C)
             for item, own, loud, whole in zip(batch, vectors, energy, np.square(mixture).sum(1), strict=True):
                 order = [c for c in np.argsort(-loud) if loud[c] >= whole * 10 ** (-ACTIVE_DB / 10)] or [loud.argmax()]

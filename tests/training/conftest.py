@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from csc_cli import config as configs
 from csc_cli.kaldi.datadir import DataDir
+from csc_cli.training import checkpoint
 from csc_cli.training.config import TrainConfig
 from csc_cli.training.trainer import Trainer
 
@@ -66,3 +68,39 @@ def make_trainer(
         return Trainer(config(*overrides), DataDir.load(data or folder), tmp_path / name, torch.device("cpu"))
 
     return make
+
+
+@pytest.fixture
+def assert_same_training() -> Callable[[Path, Path], None]:
+    """That two model directories hold the same last checkpoint, bit for bit, and the same history but for seconds."""
+
+    def check(one: Path, two: Path) -> None:
+        assert_equal(last_state(one), last_state(two))
+        assert history(one) == history(two)
+
+    return check
+
+
+def history(directory: Path) -> list[dict]:
+    rows = [json.loads(line) for line in (directory / "train.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def last_state(directory: Path) -> dict:
+    folder = directory / "checkpoints"
+    return torch.load(checkpoint.path_of(folder, checkpoint.steps(folder)[-1]), weights_only=True)
+
+
+def assert_equal(one: object, two: object, where: str = "") -> None:
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, two), where
+    elif isinstance(one, dict):
+        assert one.keys() == two.keys()
+        for key in one:
+            if key != "seconds":
+                assert_equal(one[key], two[key], f"{where}.{key}")
+    elif isinstance(one, list):
+        for place, pair in enumerate(zip(one, two, strict=True)):
+            assert_equal(*pair, f"{where}[{place}]")
+    else:
+        assert one == two, where

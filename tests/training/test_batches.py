@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from torch.utils.data import DataLoader
 
 from csc_cli.errors import AudioError, ConfigError, DataError
 from csc_cli.kaldi.datadir import DataDir
 from csc_cli.mixtures.store import AudioStore
-from csc_cli.training.batches import RoundRobin, held_out_batches, make_corpus
+from csc_cli.training.batches import Carried, RoundRobin, held_out_batches, make_corpus
 from csc_cli.training.config import TrainConfig
 
 Make = Callable[..., RoundRobin]
@@ -292,3 +293,22 @@ def test_recording_that_cannot_be_used_is_named(make: Make, tmp_path: Path, faul
     with pytest.raises((AudioError, DataError), match="spk4-utt1"):
         for step in range(200):
             batches[step]
+
+
+@pytest.mark.parametrize(("world", "workers", "first"), [(1, 1, 0), (1, 2, 2), (2, 0, 0), (3, 2, 3), (6, 2, 1)])
+def test_ranks_and_workers_draw_each_mixture_of_all_steps_once(
+    make: Make, world: int, workers: int, first: int
+) -> None:
+    """From any step on, as after a resume: parts of all ranks together are the batches of one process."""
+    settings = ("batch.utterances=6", "batch.conditions=2", "optimiser.steps=5")
+    whole = [make(*settings)[step] for step in range(first, 5)]
+    ranks = []
+    for rank in range(world):
+        batches = Carried(make(*settings, part=(rank, world)))
+        ranks.append(list(DataLoader(batches, batch_size=None, sampler=range(first, 5), num_workers=workers)))
+    for step, expected in enumerate(whole):
+        parts = [rank[step] for rank in ranks]
+        assert all(len(part.ids) == 12 // world for part in parts)
+        assert [name for part in parts for name in part.ids] == list(expected.ids)
+        for field in ("mixture", "sources", "lengths", "labels"):
+            assert torch.equal(torch.cat([getattr(part, field) for part in parts]), getattr(expected, field)), field

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +12,25 @@ import pytest
 import torch
 
 from csc_cli.errors import ConfigError, CscError, DataError
-from csc_cli.training import checkpoint
+from csc_cli.kaldi.datadir import DataDir, Utterance
+from csc_cli.training import checkpoint, identity
 from csc_cli.training.history import History, read
 from csc_cli.training.trainer import Trainer
+
+DATA = DataDir(Path("data"), tuple(Utterance(f"{name}-1", name, f"{name}.wav") for name in ("anna", "bert", "cora")))
 
 
 def state(**changes: Any) -> dict[str, Any]:
     plain = {"learner": {}, "optimiser": {}, "parted": False, "seconds": 1.0, "sums": {}}
-    return {**plain, "settings": {"a": {"b": 1, "c": [1, 2]}}, "identity": "x", **changes}
+    return {**plain, "settings": {"a": {"b": 1, "c": [1, 2]}}, "identity": identity.digest(DATA), **changes}
 
 
 def test_the_newest_two_are_kept_and_the_newest_is_read(tmp_path: Path) -> None:
-    assert checkpoint.load_latest(tmp_path, {}, "x") is None
+    assert checkpoint.load_latest(tmp_path, {}, DATA) is None
     for step in (2, 9, 10, 100000000):
         checkpoint.save(tmp_path, step, state())
     assert checkpoint.steps(tmp_path) == [10, 100000000]
-    found = checkpoint.load_latest(tmp_path, state()["settings"], "x")
+    found = checkpoint.load_latest(tmp_path, state()["settings"], DATA)
     assert found is not None and found["step"] == 100000000
 
 
@@ -40,10 +44,28 @@ def test_foreign_files_beside_the_checkpoints_are_passed_over(tmp_path: Path) ->
 def test_changed_settings_are_refused_with_the_difference(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 3, state())
     with pytest.raises(ConfigError, match=r"a\.b: 1 -> 2; a\.d: None -> 5.*another EXP") as raised:
-        checkpoint.load_latest(tmp_path, {"a": {"b": 2, "c": [1, 2], "d": 5}}, "x")
+        checkpoint.load_latest(tmp_path, {"a": {"b": 2, "c": [1, 2], "d": 5}}, DATA)
     assert "a.c" not in str(raised.value) and "step-00000003.pt" in str(raised.value)
-    with pytest.raises(ConfigError, match="other utterances"):
-        checkpoint.load_latest(tmp_path, state()["settings"], "y")
+
+
+def test_other_utterances_are_refused_with_the_difference(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 3, state(utterances=identity.fingerprints(DATA)))
+    anna, bert, cora = DATA.utterances
+    moved = DataDir(Path("elsewhere"), (replace(anna, recording="/other/place.wav"), bert, cora))
+    assert checkpoint.load_latest(tmp_path, state()["settings"], moved) is not None
+    other = DataDir(Path("other"), (anna, replace(bert, speaker="berta"), Utterance("dora-1", "dora", "dora.wav")))
+    what = r"on other data than those of other \(3 utterances then, 3 now, 2 of them new or with another speaker "
+    what += r"\(bert-1, dora-1\), 2 gone\)"
+    with pytest.raises(ConfigError, match=what):
+        checkpoint.load_latest(tmp_path, state()["settings"], other)
+    fewer = DataDir(Path("fewer"), (anna, bert))
+    with pytest.raises(ConfigError, match=r"3 utterances then, 2 now, none of them new, 1 gone"):
+        checkpoint.load_latest(tmp_path, state()["settings"], fewer)
+    with pytest.raises(ConfigError, match="the same utterances, but other recordings of noise"):
+        checkpoint.load_latest(tmp_path, state()["settings"], DATA, "rooms")
+    checkpoint.save(tmp_path, 4, state())  # of a csc that did not keep them
+    with pytest.raises(ConfigError, match="was trained on other data; use another EXP"):
+        checkpoint.load_latest(tmp_path, state()["settings"], fewer)
 
 
 def test_a_key_that_came_later_counts_as_its_default(make_trainer: Callable[..., Trainer]) -> None:
@@ -84,9 +106,9 @@ def test_damaged_checkpoint_is_named_with_the_remedy(tmp_path: Path, damage: Cal
     checkpoint.save(tmp_path, 2, state())
     damage(checkpoint.save(tmp_path, 3, state()))
     with pytest.raises(DataError, match=r"step-00000003\.pt.*remove it"):
-        checkpoint.load_latest(tmp_path, state()["settings"], "x")
+        checkpoint.load_latest(tmp_path, state()["settings"], DATA)
     checkpoint.path_of(tmp_path, 3).unlink()
-    found = checkpoint.load_latest(tmp_path, state()["settings"], "x")
+    found = checkpoint.load_latest(tmp_path, state()["settings"], DATA)
     assert found is not None and found["step"] == 2
 
 
@@ -97,14 +119,14 @@ def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
 
     torch.save({**state(), "version": 1, "step": 1, "extra": Evil()}, checkpoint.path_of(tmp_path, 1))
     with pytest.raises(DataError, match="damaged"):
-        checkpoint.load_latest(tmp_path, state()["settings"], "x")
+        checkpoint.load_latest(tmp_path, state()["settings"], DATA)
     assert not (tmp_path / "ran").exists()
 
 
 def test_newer_format_is_refused(tmp_path: Path) -> None:
     torch.save({**state(), "version": 99, "step": 1}, checkpoint.path_of(tmp_path, 1))
     with pytest.raises(ConfigError, match="newer csc"):
-        checkpoint.load_latest(tmp_path, state()["settings"], "x")
+        checkpoint.load_latest(tmp_path, state()["settings"], DATA)
 
 
 def test_failed_write_leaves_the_older_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ import torch
 from csc_cli import config as configs
 from csc_cli.errors import ConfigError
 from csc_cli.training.config import OptimiserConfig, TrainConfig
+from csc_cli.training.device import choose_precision
 from csc_cli.training.schedule import guided_share, learning_rate
-from csc_cli.training.trainer import Trainer, choose_precision
+from csc_cli.training.trainer import Trainer
 
 Config = Callable[..., TrainConfig]
 

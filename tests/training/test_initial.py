@@ -12,8 +12,9 @@ from csc_cli.errors import ConfigError, DataError
 from csc_cli.kaldi.datadir import DataDir
 from csc_cli.nn.model import load_model
 from csc_cli.training.config import TrainConfig
+from csc_cli.training.entry import train_model
 from csc_cli.training.initial import Initial, take_weights
-from csc_cli.training.trainer import Trainer, train_model
+from csc_cli.training.trainer import Trainer
 
 Make = Callable[..., Trainer]
 

@@ -17,9 +17,10 @@ from csc_cli.training import checkpoint
 from csc_cli.training.batches import MixtureBatch
 from csc_cli.training.config import TrainConfig
 from csc_cli.training.ema import MovingAverage
+from csc_cli.training.interrupt import Interrupted
 from csc_cli.training.memory import explain, is_full
 from csc_cli.training.objective import Losses
-from csc_cli.training.trainer import Interrupted, Trainer
+from csc_cli.training.trainer import Trainer
 
 Make = Callable[..., Trainer]
 

@@ -16,8 +16,9 @@ from csc_cli.metrics.detection import eer
 from csc_cli.mixtures.render import render
 from csc_cli.nn.model import load_model
 from csc_cli.training.config import TrackingConfig, TrainConfig
+from csc_cli.training.entry import other_speakers, train_model
 from csc_cli.training.patience import Patience
-from csc_cli.training.trainer import Trainer, other_speakers, train_model
+from csc_cli.training.trainer import Trainer
 from csc_cli.training.verification import Verification
 
 AUTOCAST = torch.autocast("cpu", enabled=False)
