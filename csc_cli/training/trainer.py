@@ -230,7 +230,11 @@ class Trainer:
         if distributed.rank() == 0:
             checkpoint.clear(self.directory / "checkpoints")
         state: dict[str, Any] | None = checkpoint.load_latest(
-            self.directory / "checkpoints", configs.to_dict(self.config), self.data, self.surroundings.digest(), completed
+            self.directory / "checkpoints",
+            configs.to_dict(self.config),
+            self.data,
+            self.surroundings.digest(),
+            completed,
         )
         if state is None:
             return

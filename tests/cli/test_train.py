@@ -139,7 +139,7 @@ def test_changed_settings_are_refused_with_the_difference(train: Run, tmp_path: 
 
 def test_other_data_is_refused(train: Run, make_data_dir: Callable[..., Path]) -> None:
     train()
-    assert "other utterances" in train(status=1, data=make_data_dir("more", speakers=5, utterances=3)).stderr
+    assert "other data" in train(status=1, data=make_data_dir("more", speakers=5, utterances=3)).stderr
 
 
 def test_damaged_checkpoint_is_named_with_the_remedy(train: Run, tmp_path: Path) -> None:
