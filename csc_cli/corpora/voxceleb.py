@@ -104,7 +104,7 @@ def read_trees(trees: list[Tree], speakers: Mapping[str, tuple[str, str]]) -> di
 
 def recording(path: str) -> str:
     """What wav.scp says of a file: its name, or, of .m4a, which libsndfile cannot read, the command that decodes it."""
-    if not path.endswith(".m4a"):
+    if not path.lower().endswith(".m4a"):
         return path
     return f"ffmpeg -nostdin -v error -i {shlex.quote(path)} -f wav -acodec pcm_s16le - |"
 

@@ -151,11 +151,11 @@ def test_in_one_tree_the_tables_tell_the_part(tmp_path):
 
 def test_wav_is_taken_before_m4a(tmp_path):
     write(tmp_path / "in/dev/aac", SECOND["dev"], ".m4a")
-    write(tmp_path / "in/dev/aac", SECOND["dev"][:1], ".wav")
+    write(tmp_path / "in/dev/aac", SECOND["dev"][:1], ".WAV")
     write(tmp_path / "in/dev/wav", SECOND["dev"][1:], ".wav")
     prepare_voxceleb(tmp_path / "in", tmp_path / "out")
     for utterance in DataDir.load(tmp_path / "out" / "voxceleb2_dev").utterances:
-        assert utterance.recording.endswith(".wav")
+        assert utterance.recording.lower().endswith(".wav")
 
 
 def test_the_order_of_the_disk_changes_nothing(corpus, tmp_path, monkeypatch):
@@ -227,3 +227,9 @@ def test_download(corpus, tmp_path, served, zipped, csc, monkeypatch):
     csc("prepare", "voxceleb", "--download", "--mirror", served.url, *wanted, source, data)
     assert (data / "voxceleb1_h" / "trials").read_text().count("nontarget") == 1
     assert set(DataDir.load(data / "voxceleb1_dev").by_id) == {key(name) for name in FIRST["dev"]}
+
+
+def test_endings_in_capitals(tmp_path, ffmpeg):
+    write(tmp_path / "in" / "dev" / "aac", SECOND["dev"], ".M4A")
+    prepare_voxceleb(tmp_path / "in", tmp_path / "out")
+    assert check_data_dir(tmp_path / "out" / "voxceleb2_dev", read_audio=True) == []
