@@ -12,7 +12,7 @@ from csc_cli.kaldi.specifiers import is_pipe, split_offset
 CORE = ("wav.scp", "segments", "utt2spk", "spk2utt")
 # Other tables that belong to a data directory: of utterances, of speakers, of recordings; and audio
 # beside wav.scp, such as the sources of a mixture.
-EXTRA = re.compile(r"text|(utt2|spk2|reco2)\w+|(feats|vad|cmvn)\.scp|(spk|noise)\d+\.scp")
+EXTRA = re.compile(r"text(_spk\d+)?|(utt2|spk2|reco2)\w+|(feats|vad|cmvn)\.scp|(spk|noise)\d+\.scp")
 AUDIO = re.compile(r"(spk|noise)\d+\.scp")
 # Of these, the ones that must have all utterances (speakers, recordings) if they are there at all; any
 # other table may be of some only.

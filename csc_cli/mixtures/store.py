@@ -9,13 +9,14 @@ from fractions import Fraction
 import numpy as np
 
 from csc_cli.errors import AudioError, DataError
-from csc_cli.kaldi.audio import read_audio
+from csc_cli.kaldi.audio import read_audio, read_part
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.vad_files import VadTable
 from csc_cli.mixtures.activity import active_range, activity, frame_length
 from csc_cli.mixtures.surroundings import Surroundings
 
 Key = tuple[str, float]
+PartKey = tuple[str, float, int, int]
 
 
 def detector(data: DataDir, activity: str | None) -> VadTable | None:
@@ -48,7 +49,7 @@ class AudioStore:
         self.resample = resample
         self.surroundings = surroundings or Surroundings()
         self._bytes = 0
-        self._samples: OrderedDict[Key, np.ndarray] = OrderedDict()
+        self._samples: OrderedDict[Key | PartKey, np.ndarray] = OrderedDict()
         self._speech: dict[Key, np.ndarray] = {}
 
     def utterance(self, name: str) -> Utterance:
@@ -65,16 +66,32 @@ class AudioStore:
             DataError: an unknown utterance. AudioError: a recording that cannot be read.
         """
         key = (utterance, speed)
-        found = self._samples.get(key)
+        found = self._found(key)
         if found is not None:
-            self._samples.move_to_end(key)
             return found
         samples, _ = read_audio(self.utterance(utterance), self.sample_rate, resample=self.resample)
         if speed != 1.0:
             samples = _change_speed(samples, speed)
-        samples.flags.writeable = False
-        self._keep(key, samples)
-        return samples
+        return self._keep(key, samples)
+
+    def part(self, utterance: str, start: int, end: int, speed: float = 1.0) -> np.ndarray:
+        """`samples(utterance, speed)[start:end]`; of a recording that is not in memory only these are decoded.
+
+        Raises:
+            As `samples`.
+        """
+        whole = self._found((utterance, speed))
+        if whole is not None:
+            return whole[start:end]
+        key = (utterance, speed, start, end)
+        found = self._found(key)
+        if found is not None:
+            return found
+        if speed == 1.0:
+            part = read_part(self.utterance(utterance), self.sample_rate, start, end)
+            if part is not None:
+                return self._keep(key, part)
+        return self.samples(utterance, speed)[start:end]
 
     def speech(self, utterance: str, speed: float = 1.0) -> np.ndarray:
         """Which 10 ms frames of the utterance are active, (frames,) bool.
@@ -111,12 +128,20 @@ class AudioStore:
             end = min(end, self.samples(utterance, speed).size)
         return first * frame, end
 
-    def _keep(self, key: Key, samples: np.ndarray) -> None:
+    def _found(self, key: Key | PartKey) -> np.ndarray | None:
+        found = self._samples.get(key)
+        if found is not None:
+            self._samples.move_to_end(key)
+        return found
+
+    def _keep(self, key: Key | PartKey, samples: np.ndarray) -> np.ndarray:
+        samples.flags.writeable = False
         self._samples[key] = samples
         self._bytes += samples.nbytes
         while self._bytes > self.max_bytes and len(self._samples) > 1:
             _, dropped = self._samples.popitem(last=False)
             self._bytes -= dropped.nbytes
+        return samples
 
 
 def _change_speed(samples: np.ndarray, speed: float) -> np.ndarray:

@@ -87,7 +87,7 @@ def write_tables(out: Path, ending: str | None, references: bool, own_speaker: b
 
 
 def _audio_lines(tables: Tables, out: Path, entry: Entry, ending: str, references: bool) -> None:
-    names = {kind: str(audio_path(out, kind, entry.id, ending)) for kind in entry.kinds}
+    names = {kind: audio_path(out, kind, entry.id, ending) for kind in entry.kinds}
     tables.line("wav.scp", entry.id, names["wav"])
     if references:
         # One talker alone is the mixture itself.

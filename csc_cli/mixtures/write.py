@@ -45,9 +45,9 @@ class Written(NamedTuple):
     digests: tuple[str, ...]
 
 
-def audio_path(out: Path, kind: str, id: str, ending: str = "wav") -> Path:
+def audio_path(out: Path, kind: str, id: str, ending: str = "wav") -> str:
     """Where the audio of a mixture lies: `kind` is wav, spk1, spk2, ... or noise1."""
-    return out / kind / audio_name(id, ending)
+    return f"{out}/{kind}/{audio_name(id, ending)}"  # a text: millions of Paths would stay in Python's table of names
 
 
 def audio_name(id: str, ending: str) -> str:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +28,7 @@ from csc_cli.kaldi.checks import check_data_dir
 from csc_cli.kaldi.text import read_map
 from csc_cli.mixtures import journal, tables
 from csc_cli.mixtures.checksums import check_sums
-from csc_cli.mixtures.manifest import read_mixtures, write_mixtures
+from csc_cli.mixtures.manifest import read_mixtures, to_line, write_mixtures
 from csc_cli.mixtures.plan import MixtureConfig
 from csc_cli.mixtures.produce import Product
 from csc_cli.mixtures.render import render
@@ -396,6 +397,26 @@ def test_two_runs_do_not_write_to_one_folder(data, tmp_path, monkeypatch):
         fcntl.flock(stream, fcntl.LOCK_EX)
         with pytest.raises(DataError, match="another run is writing there"):
             simulate_data_dir(data.path, out, CONFIG, count=3, audio=True)
+
+
+def test_memory_is_flat_in_the_number_of_mixtures(made, tmp_path):
+    """The tables, the plan and the checksums of 10 times as many mixtures take no more memory."""
+    line = next(read_mixtures(made / "mix.jsonl"))
+    peaks = []
+    for count in (300, 3000):
+        out = tmp_path / str(count)
+        out.mkdir()
+        with open(out / journal.PART, "w") as stream:
+            for index in range(count):
+                plan = to_line(replace(line, id=f"mix{index:07d}"))
+                stream.write(journal.Entry(1.0, None, ("0" * 64,) * 4, plan).line() + "\n")
+        tracemalloc.start()
+        tables.write_tables(out, "wav", references=True, own_speaker=True)
+        tables.write_plan(out, "wav")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(read_map(out / "spk2.scp")) == count
+    assert peaks[1] - peaks[0] < 3000 * 10  # bytes: not even an id of each
 
 
 @pytest.mark.long

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from csc_cli.errors import AudioError
+from csc_cli.errors import AudioError, DataError
 from csc_cli.kaldi.audio import read_audio
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.tables import write_int_vectors
@@ -20,9 +20,9 @@ def reads(monkeypatch):
     """The utterances that were decoded, in order."""
     seen = []
 
-    def counted(utterance, rate):
+    def counted(utterance, rate, **more):
         seen.append(utterance.id)
-        return read_audio(utterance, rate)
+        return read_audio(utterance, rate, **more)
 
     monkeypatch.setattr(store_module, "read_audio", counted)
     return seen
@@ -113,3 +113,36 @@ def test_a_table_of_decisions_says_where_speech_is(data_of, speed):
     store = AudioStore(loaded, 8000, vad=VadTable.of(DataDir.load(data.path)))
     with pytest.raises(AudioError, match=r"is silent: .*vad.scp has no voiced frame of it"):
         store.speech(next(iter(counts)))
+
+
+@pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "pipe", "segment", "channel", "rate", "speed"])
+def test_a_part_is_cut_from_the_whole(tmp_path, kind, seen):
+    """Whatever is read for it: a range where that gives the same samples, else the whole recording."""
+    samples = 0.3 * np.random.default_rng(3).standard_normal((16000, 2 if kind == "channel" else 1))
+    path = tmp_path / f"a.{kind if kind in ('flac', 'ogg') else 'wav'}"
+    soundfile.write(path, samples, 16000 if kind == "rate" else 8000)
+    recording = f"cat {path} |" if kind == "pipe" else str(path)
+    segment = (0.3, 1.7) if kind == "segment" else (0.0, None)
+    utterance = Utterance("u", "s", recording, *segment, channel=int(kind == "channel"), recording_id="r")
+    speed = 1.1 if kind == "speed" else 1.0
+    whole = AudioStore([utterance], 8000).samples("u", speed)
+    store = AudioStore([utterance], 8000)
+    if seen:
+        store.samples("u", speed)
+    for start, end in [(0, 100), (5000, 7000), (0, whole.size), (6900, whole.size + 50), (whole.size + 9, 10**6)]:
+        part = store.part("u", start, end, speed)
+        assert np.array_equal(part, whole[start:end])
+        assert np.array_equal(store.part("u", start, end, speed), part)  # from memory
+
+
+def test_a_part_does_not_read_the_rest(tmp_path):
+    samples = 0.3 * np.random.default_rng(3).standard_normal(80000)
+    samples[70000] = np.nan
+    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    store = AudioStore([Utterance("u", "s", str(tmp_path / "a.wav"))], 8000)
+    assert store.part("u", 1000, 3000).size == 2000
+    with pytest.raises(AudioError, match="not finite"):
+        store.part("u", 69000, 71000)
+    with pytest.raises(DataError, match="no utterance 'v'"):
+        store.part("v", 0, 1)
