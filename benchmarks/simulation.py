@@ -6,8 +6,9 @@
 Sources are made: speech-like FLAC of 16 kHz, 4 to 16 s, as in LibriSpeech. Each figure is processor time of one core.
 What is compared runs in turns, over the same files, and each takes its quickest of three rounds.
 
-- fly: draw and render a mixture of 2 talkers and noise, nothing in memory before, over decoding its sources alone.
-  Bars: 1.5 (crop, gain, add), 4 (with rooms). The draw needs each utterance whole, since it looks for its speech.
+- fly: draw and render 4 s of 2 talkers and recorded noise, nothing in memory before, over decoding the talkers'
+  utterances and that stretch of the noise. Bars: 1.5 (crop, gain, add), 4 (with rooms, recorded ones). The draw needs
+  each utterance whole, since it looks for its speech; rendering a plan reads the ranges alone.
 - disk: csc simulate --write-audio (whole utterances, gain, add, noise) over decoding the sources and writing the same
   files; bar: 1.25. And over a plain script of soundfile and scipy that does per mixture what LibriMix's generation
   does: read, gain, resample_poly, pad, add, write (mix_both, s1, s2, noise; checksums and resuming are csc's alone).
@@ -33,26 +34,21 @@ import soundfile
 from datadirs import machine, make
 from scipy.signal import resample_poly
 
-from csc_cli.kaldi.audio import read_audio
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.text import read_map
 from csc_cli.mixtures.draw import Draw, draw_data_dir
-from csc_cli.mixtures.manifest import read_mixtures
+from csc_cli.mixtures.manifest import Mixture, read_mixtures
 from csc_cli.mixtures.render import render
-from csc_cli.mixtures.settings import BandLimitConfig, EqualiserConfig, MixtureConfig, NoiseConfig
+from csc_cli.mixtures.settings import BandLimitConfig, EqualiserConfig, MixtureConfig, NoiseConfig, RoomConfig
 from csc_cli.mixtures.simulate import simulate_data_dir
 from csc_cli.mixtures.store import AudioStore
+from csc_cli.mixtures.surroundings import Surroundings
 from csc_cli.progress import set_quiet
 
 RATE = 16000
 ROUNDS = 3
-PLAIN = MixtureConfig(
-    sample_rate=RATE,
-    crop_s=4.0,
-    noise=NoiseConfig(probability=1.0),
-    equaliser=EqualiserConfig(probability=0.0),
-    band_limit=BandLimitConfig(probability=0.0),
-)
+CROP_S = 4.0
+FLAT = {"equaliser": EqualiserConfig(probability=0.0), "band_limit": BandLimitConfig(probability=0.0)}
 
 
 def main() -> None:
@@ -97,7 +93,22 @@ def make_sources(folder: Path, count: int) -> DataDir:
         utterances.append(Utterance(id, id[:3], str(path / f"{id}.flac")))
     data = DataDir(path, tuple(sorted(utterances, key=lambda utterance: utterance.id)))
     data.save(path)
+    _make_surroundings(folder, rng)
     return data
+
+
+def _make_surroundings(folder: Path, rng: np.random.Generator) -> None:
+    """10 noises of a minute each; 10 rooms of 3 impulse responses, 0.3 s of decaying noise."""
+    decay = 10.0 ** (-3 * np.arange(round(0.3 * RATE)) / (0.3 * RATE))
+    noises = {f"noise{n}": 0.1 * np.convolve(rng.standard_normal(60 * RATE), np.hanning(9), "same") for n in range(10)}
+    rooms = {f"room{n}-{place}": 0.3 * decay * rng.standard_normal(decay.size) for n in range(10) for place in range(3)}
+    for name, recordings in (("noises", noises), ("rooms", rooms)):
+        (folder / name).mkdir()
+        utterances = []
+        for id, samples in sorted(recordings.items()):
+            soundfile.write(folder / name / f"{id}.flac", samples / np.abs(samples).max() / 2, RATE)
+            utterances.append(Utterance(id, id.partition("-")[0], str(folder / name / f"{id}.flac")))
+        DataDir(folder / name, tuple(utterances)).save(folder / name)
 
 
 def quickest(functions: dict[str, Callable[[], object]]) -> dict[str, float]:
@@ -111,31 +122,55 @@ def quickest(functions: dict[str, Callable[[], object]]) -> dict[str, float]:
     return best
 
 
+def settings_of(folder: Path) -> dict[str, MixtureConfig]:
+    """What is rendered: 2 talkers and always noise."""
+    noise = NoiseConfig(probability=1.0, kinds=("recorded",), data=str(folder / "noises"))
+    plain = MixtureConfig(sample_rate=RATE, crop_s=CROP_S, noise=noise, **FLAT)
+    return {
+        "crop, gain, add": plain,
+        "with equaliser and band limit": MixtureConfig(sample_rate=RATE, crop_s=CROP_S, noise=noise),
+        "with rooms": replace(plain, room=RoomConfig(probability=1.0, data=str(folder / "rooms"))),
+        "crop, gain, add; generated noise": replace(plain, noise=NoiseConfig(probability=1.0)),
+    }
+
+
 def fly(folder: Path, settings: argparse.Namespace) -> None:
     """On the fly."""
     data = make_sources(folder, 60)
-    kinds = {"crop, gain, add, white or pink noise": PLAIN, "the same with all defaults (equaliser, band)": None}
-    draws = {name: _draws(data, config or _defaults(), settings.mixtures) for name, config in kinds.items()}
-    first = next(iter(draws.values()))
+    kinds = settings_of(folder)
+    draws = {name: list(draw_data_dir(data, config, 0, settings.mixtures)) for name, config in kinds.items()}
+    plan = [draw.plan(_store(draw)) for draw in draws["crop, gain, add"]]
     found = quickest(
-        {"decoding": lambda: [read_audio(utterance, RATE) for draw in first for utterance in draw.utterances]}
+        {"decoding": lambda: [_decode(mixture, data, folder) for mixture in plan]}
         | {name: lambda drawn=drawn: [_from_nothing(draw) for draw in drawn] for name, drawn in draws.items()}
+        | {"a plan of crop, gain, add": lambda: [_from_plan(mixture, data, folder) for mixture in plan]}
     )
-    for name in draws:
+    for name in found.keys() - {"decoding"}:
         print(f"fly: {name}: {found[name] / found['decoding']:.2f} x decoding ({_each(found[name], settings)})")
 
 
-def _defaults() -> MixtureConfig:
-    return MixtureConfig(sample_rate=RATE, crop_s=PLAIN.crop_s, noise=PLAIN.noise)
-
-
-def _draws(data: DataDir, config: MixtureConfig, count: int) -> list[Draw]:
-    return list(draw_data_dir(data, config, 0, count))
+def _store(draw: Draw) -> AudioStore:
+    return AudioStore(draw.needed, RATE, surroundings=Surroundings.of(draw.config.noise, draw.config.room))
 
 
 def _from_nothing(draw: Draw) -> None:
-    store = AudioStore(draw.utterances, RATE)
+    store = _store(draw)
     render(draw.plan(store), store)
+
+
+def _from_plan(mixture: Mixture, data: DataDir, folder: Path) -> None:
+    utterances = [data.by_id[source.utterance] for source in mixture.sources]
+    render(mixture, AudioStore(utterances, RATE, surroundings=Surroundings(str(folder / "noises"))))
+
+
+def _decode(mixture: Mixture, data: DataDir, folder: Path) -> list[np.ndarray]:
+    """The talkers' utterances, and of the noise, which is long, what the mixture has of it."""
+    decoded = [soundfile.read(data.by_id[source.utterance].recording, dtype="float32")[0] for source in mixture.sources]
+    for clip in mixture.noise.clips if mixture.noise else ():
+        with soundfile.SoundFile(folder / "noises" / f"{clip.utterance}.flac") as stream:
+            stream.seek(clip.start)
+            decoded.append(stream.read(mixture.length, dtype="float32"))
+    return decoded
 
 
 def _each(seconds: float, settings: argparse.Namespace) -> str:
@@ -145,19 +180,20 @@ def _each(seconds: float, settings: argparse.Namespace) -> str:
 def disk(folder: Path, settings: argparse.Namespace) -> None:
     """To disk."""
     data = make_sources(folder, 60)
-    config = replace(PLAIN, crop_s=None)
+    config = replace(settings_of(folder)["crop, gain, add"], crop_s=None)
     out = folder / "out"
     simulate_data_dir(data.path, out, config, count=settings.mixtures, audio=True)
     plan = list(read_mixtures(out / "mix.jsonl"))
     tables = {kind: read_map(out / f"{kind}.scp") for kind in ("wav", "spk1", "spk2", "noise1")}
-    written = {kind: {id: soundfile.read(name)[0] for id, name in table.items()} for kind, table in tables.items()}
-    files = [[data.by_id[source.utterance].recording for source in mixture.sources] for mixture in plan]
+    written = {
+        kind: {id: soundfile.read(name, dtype="float32")[0] for id, name in table.items()}
+        for kind, table in tables.items()
+    }
 
     def decode_and_write() -> None:
         shutil.rmtree(folder / "again", ignore_errors=True)
-        for mixture, sources in zip(plan, files, strict=True):
-            for name in sources:
-                soundfile.read(name, dtype="float32")
+        for mixture in plan:
+            _decode(mixture, data, folder)
             for kind, samples in written.items():
                 (folder / "again" / kind).mkdir(parents=True, exist_ok=True)
                 soundfile.write(folder / "again" / kind / f"{mixture.id}.wav", samples[mixture.id], RATE)
@@ -168,8 +204,8 @@ def disk(folder: Path, settings: argparse.Namespace) -> None:
 
     def librimix() -> None:
         shutil.rmtree(folder / "script", ignore_errors=True)
-        for mixture, sources in zip(plan, files, strict=True):
-            _as_librimix(folder / "script", mixture.id, sources, written["noise1"][mixture.id])
+        for mixture in plan:
+            _as_librimix(folder / "script", mixture.id, _decode(mixture, data, folder))
 
     found = quickest({"decoding and writing": decode_and_write, "csc": csc, "script": librimix})
     ours = found["csc"]
@@ -177,9 +213,8 @@ def disk(folder: Path, settings: argparse.Namespace) -> None:
     print(f"disk: {ours / found['script']:.2f} x a plain script of LibriMix's steps; {_each(ours, settings)}")
 
 
-def _as_librimix(out: Path, id: str, names: list[str], noise: np.ndarray) -> None:
-    """The steps of a mixture in LibriMix's create_librimix_from_metadata.py (mode max); noise is at hand already."""
-    parts = [soundfile.read(name, dtype="float32")[0] for name in names] + [noise.astype(np.float32)]
+def _as_librimix(out: Path, id: str, parts: list[np.ndarray]) -> None:
+    """What LibriMix's create_librimix_from_metadata.py does with a mixture's sources (mode max)."""
     parts = [resample_poly(part * gain, RATE, RATE) for part, gain in zip(parts, (0.8, 0.9, 1.0), strict=True)]
     length = max(len(part) for part in parts)
     parts = [np.pad(part, (0, length - len(part))) for part in parts]

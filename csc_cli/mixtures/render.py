@@ -75,15 +75,15 @@ def render(mixture: Mixture, store: AudioStore) -> Rendered:
 
 def _place(placed: np.ndarray, target: np.ndarray | None, source: Source, mixture: Mixture, store: AudioStore) -> None:
     """Fill in the source as it is heard (T,), and its target where that is something else."""
-    samples = store.samples(source.utterance, source.speed)
     end = source.start + source.length
-    if end > samples.size:
+    cut = store.part(source.utterance, source.start, end, source.speed)
+    if cut.size < source.length:
+        size = store.samples(source.utterance, source.speed).size
         raise AudioError(
-            f"source '{source.utterance}' has {samples.size} samples at {mixture.sample_rate} Hz, fewer than "
+            f"source '{source.utterance}' has {size} samples at {mixture.sample_rate} Hz, fewer than "
             f"the end of its range, {end}; the recording is not the one that the mixture was made from"
         )
     own = both(source.channel, mixture.channel)
-    cut = samples[source.start : end]
     if source.gaps:
         cut, own = _with_gaps(channels.apply(own, cut, mixture.sample_rate), source, mixture.sample_rate), ()
     response = response_of(source, mixture, store)
