@@ -79,7 +79,7 @@ def _place(
     return [(0, one, onsets[0]), (0, two, onsets[1])], total
 
 
-def test_draws(listed: Listed, data: DataDir, pool: DataDir, config: ListConfig, seed: int) -> Iterator[ListedDraw]:
+def test_draws(listed: Listed, pool: DataDir, config: ListConfig, seed: int) -> Iterator[ListedDraw]:
     """The test recordings, in C order of their utterances; `UTT-CONDITION` is their id.
 
     Args:
@@ -94,7 +94,7 @@ def test_draws(listed: Listed, data: DataDir, pool: DataDir, config: ListConfig,
         yield from _draws(target, chooser, avoid, config, seed, "test", config.conditions)
 
 
-def enroll_draws(listed: Listed, data: DataDir, pool: DataDir, config: ListConfig, seed: int) -> Iterator[ListedDraw]:
+def enroll_draws(listed: Listed, pool: DataDir, config: ListConfig, seed: int) -> Iterator[ListedDraw]:
     """The enrollment recordings, in C order; mixtures are `UTT-mixed`. Arguments and errors as `test_draws`."""
     chooser = Chooser(pool, config, seed, side=0)
     mixed = config.enrollment == "mixture"

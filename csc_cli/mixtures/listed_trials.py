@@ -67,7 +67,7 @@ def make_listed_trials(
     )
     totals = (len({one.id for ones in listed.enroll.values() for one in ones}), len(listed.tests))
     for (part, draws, product), total in zip(parts, (totals[0], totals[1] * len(config.conditions)), strict=True):
-        made = sorted(draws(listed, data, pool, config, seed), key=lambda draw: draw.id)
+        made = sorted(draws(listed, pool, config, seed), key=lambda draw: draw.id)
         produce(out / part, stamp, partial(_jobs, out / part, made, surroundings), total, product, nj)
     return _write(out, trials, listed, config, preset, seed, data, pool)
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from click.testing import CliRunner
 
 from csc_cli import config as configs
+from csc_cli.cli.main import main
 from csc_cli.errors import ConfigError, DataError
 from csc_cli.files import sha256
 from csc_cli.kaldi.checks import check_data_dir
@@ -284,3 +286,30 @@ def test_noise_can_be_recorded_or_a_babble(data, trials, data_of, tmp_path, kind
         assert soundfile.info(wav[test.id]).frames == speech.size
         ratio = active_level_db(speech, RATE) - 10 * np.log10(np.square(rest).mean())
         assert ratio == pytest.approx(round(2 * ratio) / 2, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["--preset", "s-vs-m"], 2, "name it by --from"),
+        (["--from", "LIST", "--preset", "s-vs-n"], 1, "unknown preset 's-vs-n': did you mean 's-vs-m'?"),
+        (["--from", "LIST"], 1, "name one preset (s-vs-m, m-vs-m, m-vs-m-speaker, ns-sv), or give a config"),
+        (
+            ["--from", "LIST", "--preset", "s-vs-m", "--set", "sir=[0,0]"],
+            1,
+            "unknown key 'sir'; did you mean 'sir_db'?",
+        ),
+        (["--from", "LIST", "--preset", "s-vs-m", "--trials-format", "voxceleb"], 1, "neither '1' nor '0'"),
+        (
+            ["--from", "LIST", "--preset", "s-vs-m", "--set", "sample_rate=8000"],
+            0,
+            "8 recordings, 8 target, 4 nontarget",
+        ),
+    ],
+)
+def test_the_command_says_what_is_wrong(data, trials, tmp_path, words, status, message):
+    words = [str(trials) if word == "LIST" else word for word in words]
+    result = CliRunner().invoke(main, ["trials", "--quiet", *words, str(data.path), str(tmp_path / "out")])
+    assert result.exit_code == status, result.output
+    assert message in result.output
+    assert (tmp_path / "out").exists() == (status == 0)
