@@ -38,7 +38,10 @@ def train_lda(
     """
     of = {utterance: fields[0] for utterance, fields in read_keyed(utt2spk).items()}
     statistics, missing = _statistics(vectors, of, settings, skip_missing)
-    lda.fit_statistics(statistics)
+    try:
+        lda.fit_statistics(statistics)
+    except DataError as error:
+        raise DataError(f"{vectors} by {utt2spk}: {error}") from error
     write_array_file(out, lda.matrix_.astype(np.float32), binary=binary)
     return f"LDA from {statistics.means.shape[1]} to {lda.dim} dimensions, {_size(statistics)} -> {out}{missing}"
 
@@ -65,7 +68,11 @@ def train_plda(
         both = [utt for spk, utts in speakers.items() for utt in utts if of[utt] != spk]
         raise DataError(f"{spk2utt}: {some(both) or 'some utterances'} stand in it twice; keep one of the two")
     statistics, missing = _statistics(vectors, of, settings, skip_missing)
-    write_plda(out, plda.fit_statistics(statistics), binary=binary)
+    try:
+        plda.fit_statistics(statistics)
+    except DataError as error:
+        raise DataError(f"{vectors} by {spk2utt}: {error}") from error
+    write_plda(out, plda, binary=binary)
     return f"PLDA of {plda.dim} dimensions, {_size(statistics)} -> {out}{missing}"
 
 
