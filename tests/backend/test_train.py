@@ -115,10 +115,10 @@ def test_what_goes_wrong_names_the_table(files, table) -> None:
     plda = f"{folder}/plda"
     train_plda(folder / "spk2utt", name, plda, Plda())
     (folder / "one").write_text("".join(f"u{i} s\n" for i in range(30)))
-    with pytest.raises(DataError, match="x.ark by .*/one: one speaker; LDA needs several"):
+    with pytest.raises(DataError, match=r"x\.ark by .*/one: one speaker; LDA needs several"):
         train_lda(name, folder / "one", f"{folder}/out", LDA(dim=2))
     (folder / "single").write_text("".join(f"s{i} u{i}\n" for i in range(30)))
-    with pytest.raises(DataError, match="x.ark by .*/single: none of 30 speakers has two utterances"):
+    with pytest.raises(DataError, match=r"x\.ark by .*/single: none of 30 speakers has two utterances"):
         train_plda(folder / "single", name, f"{folder}/out", Plda())
     with pytest.raises(DataError, match="the PLDA has 3 dimensions and the vectors 2"):
         adapt_plda(plda, table("y", {"a": np.ones(2), "b": np.zeros(2)}), f"{folder}/out", AdaptConfig())
