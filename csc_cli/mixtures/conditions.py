@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -150,7 +151,7 @@ def draw_gaps(config: GapConfig, generators: Generators, count: int, rate: int) 
 
 def fitting(gaps: tuple[int, ...], most: int) -> tuple[int, ...]:
     """The first of the gaps, so many that they have at most `most` samples together."""
-    return tuple(gap for gap, total in zip(gaps, np.cumsum(gaps), strict=True) if total <= most)
+    return tuple(gap for gap, total in zip(gaps, accumulate(gaps), strict=True) if total <= most)
 
 
 def with_gaps(source: Source, gaps: tuple[int, ...], rng: np.random.Generator, store: AudioStore) -> Source:

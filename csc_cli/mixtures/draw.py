@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -45,12 +46,13 @@ class Draw:
 
 
 def draw_data_dir(
-    data: DataDir, config: MixtureConfig, seed: int, count: int, talkers: int | tuple[int, int] = 2
+    data: DataDir, config: MixtureConfig, seed: int, count: int, talkers: int | tuple[int, int] = 2, start: int = 0
 ) -> Iterator[Draw]:
     """`count` mixtures of `talkers` different speakers each (of two numbers: from one to the other), one at a time.
 
     The first talkers go through all utterances in a random order, again and again; each other talker is a
-    random speaker and one of the speaker's utterances. Number n of a longer run is number n of a shorter one.
+    random speaker and one of the speaker's utterances. Number n of a longer run is number n of a shorter one, and of
+    one that begins at number `start`.
 
     Raises:
         DataError: fewer speakers than talkers.
@@ -65,11 +67,9 @@ def draw_data_dir(
     babble = config.noise.probability > 0 and "babble" in config.noise.kinds
     if babble and most == len(speakers):
         raise DataError(f"{data.path}: {len(speakers)} speaker(s); nobody is left to babble behind {most} talkers")
-    order = np.zeros(0, dtype=np.intp)
-    for index in range(count):
+    for index in range(start, count):
         turn, place = divmod(index, len(data.utterances))
-        if place == 0:
-            order = seeds.generator(seed, "order", turn).permutation(len(data.utterances))
+        order = _order(seed, turn, len(data.utterances))
         rng = seeds.generator(seed, "talkers", index)
         first = data.utterances[order[place]]
         number = least if least == most else int(seeds.generator(seed, "number", index).integers(least, most + 1))
@@ -79,6 +79,12 @@ def draw_data_dir(
             among = seeds.generator(seed, "babble", index)
             voices = draw_voices(data, speakers, chosen, config.noise.babble[1], among)
         yield Draw(f"mix{index:07d}", chosen, config, seed, voices=voices)
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, turn: int, count: int) -> np.ndarray:
+    """The order in which a turn goes through all utterances."""
+    return seeds.generator(seed, "order", turn).permutation(count)
 
 
 def other_talkers(

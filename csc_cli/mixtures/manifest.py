@@ -23,12 +23,15 @@ __all__ = [
 ]  # fmt: skip
 
 
+ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def to_line(mixture: Mixture) -> str:
     """The mixture as one line of JSON, without its line end.
 
     Keys that later versions of csc added are left out where they say nothing.
     """
-    return json.dumps(_plain(mixture), ensure_ascii=False, separators=(",", ":"))
+    return ENCODE(_plain(mixture))
 
 
 def from_line(line: str) -> Mixture:
@@ -98,12 +101,19 @@ LAYOUT: dict[type, tuple[tuple[str, Any], ...]] = {
 def _plain(value: Any) -> Any:
     """As JSON has it: no tuples, no records, no infinity (an open upper band limit is written as null)."""
     kind = type(value)
-    if kind in OPTIONAL:
-        items = ((name, getattr(value, name), default) for name, default in LAYOUT[kind])
-        return {name: _plain(item) for name, item, default in items if item != default}
-    if isinstance(value, tuple):
+    if kind is str or kind is int or value is None:
+        return value
+    if kind is tuple:
         return [_plain(item) for item in value]
-    return None if value == math.inf else value
+    layout = LAYOUT.get(kind)
+    if layout is None:
+        return None if value == math.inf else value
+    plain = {}
+    for name, default in layout:
+        item = getattr(value, name)
+        if default is MISSING or item != default:
+            plain[name] = _plain(item)
+    return plain
 
 
 def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

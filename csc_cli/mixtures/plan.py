@@ -176,11 +176,7 @@ def draw_crop(
     if end - first <= length:
         return first, end - first
     frame = frame_length(store.sample_rate)
-    active = store.speech(utterance, speed)[first // frame :]
-    frames = max(1, length // frame)
-    counts = np.concatenate(([0], np.cumsum(active)))
-    counts = counts[frames:] - counts[:-frames]  # active frames from each first frame on
-    starts = np.flatnonzero(counts >= min(frames / 2 + 1, counts.max()))
+    starts = store.crop_starts(utterance, max(1, length // frame), speed)
     start = first + int(starts[int(rng.integers(starts.size))]) * frame + int(rng.integers(frame))
     return min(start, end - length), length
 

@@ -22,6 +22,7 @@ from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.specifiers import unwritable
 from csc_cli.kaldi.vad_files import VadTable
 from csc_cli.mixtures import journal, tables
+from csc_cli.mixtures.bulk import Fault, Plan, plan_lines
 from csc_cli.mixtures.draw import Draw
 from csc_cli.mixtures.journal import LEFT_OUT, PART, PLAN, Entry
 from csc_cli.mixtures.manifest import Mixture, to_line
@@ -99,6 +100,7 @@ def produce(
     total: int,
     product: Product,
     nj: int = 1,
+    plan: Plan | None = None,
 ) -> Outcome:
     """Make the mixtures of `jobs()` in the folder `out`, the same bytes for any `nj`.
 
@@ -106,6 +108,7 @@ def produce(
         stamp: all that the result depends on, beside `product`. A folder of the same stamp is left alone if it is
             whole and gone on with if not; one of another stamp is made anew.
         total: the number of jobs.
+        plan: the same mixtures as a plan, for a product without audio: drawn without passing jobs on.
 
     Raises:
         DataError: `out` holds a data directory that was not made here, is being written by another run, or the
@@ -117,11 +120,16 @@ def produce(
             return Outcome(False)
         with _locked(out) as stream:
             done = journal.resume(out, product.ending, product.skip_bad)
-            batches = _batches(islice(jobs(), done, None), 1 if nj == 1 else JOBS_AT_A_TIME)
-            work = ordered_map(partial(_make_all, out=out, product=product), batches, nj)
-            for line in track((line for lines in work for line in lines), f"mixtures in {out}", total - done):
+            if plan is not None and not product.audio and not product.overlap:
+                work = _planned(plan_lines(plan, done, total, nj), out, product)
+            else:
+                batches = _batches(islice(jobs(), done, None), 1 if nj == 1 else JOBS_AT_A_TIME)
+                made = ordered_map(partial(_make_all, out=out, product=product), batches, nj)
+                work = (line for lines in made for line in lines)
+            for line in track(work, f"mixtures in {out}", total - done):
                 stream.write(line + "\n")
-                stream.flush()
+                if product.audio:
+                    stream.flush()
         skipped, first = tables.write_skipped(out)
         tables.write_tables(out, product.ending, product.references, product.own_speaker)
         tables.write_plan(out, product.ending)
@@ -161,6 +169,17 @@ def _batches(jobs: Iterable[Job], size: int) -> Iterator[tuple[Job, ...]]:
     rest = iter(jobs)
     while batch := tuple(islice(rest, size)):
         yield batch
+
+
+def _planned(lines: Iterable[str | Fault], out: Path, product: Product) -> Iterator[str]:
+    """Lines of the journal of a plan without audio."""
+    for line in lines:
+        if isinstance(line, str):
+            yield Entry(1.0, None, (), line).line()
+        elif product.skip_bad and isinstance(line.error, DataError):
+            yield f"{LEFT_OUT}{line.id} {' '.join(str(line.error).split())}"
+        else:
+            raise type(line.error)(f"{out / PLAN}:{line.line}: {line.error}") from line.error
 
 
 def _make_all(jobs: tuple[Job, ...], out: Path, product: Product) -> list[str]:

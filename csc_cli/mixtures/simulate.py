@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from hashlib import sha256 as sha256_of
 from pathlib import Path
 
 from csc_cli import config as configs
 from csc_cli.errors import DataError
 from csc_cli.files import sha256
 from csc_cli.kaldi.datadir import DataDir
+from csc_cli.kaldi.vad_files import VadTable
+from csc_cli.mixtures.bulk import Plan
 from csc_cli.mixtures.checksums import SUMS, listed
 from csc_cli.mixtures.draw import draw_data_dir
+from csc_cli.mixtures.known import SPEECH, measure
 from csc_cli.mixtures.manifest import read_mixtures
 from csc_cli.mixtures.produce import PLAN, Job, Product, data_digest, produce
 from csc_cli.mixtures.settings import MixtureConfig
@@ -89,8 +93,23 @@ def simulate_data_dir(
         "data": data_digest(data),
     } | ({"vad": vad.digest()} if vad else {})
     stamp |= {"surroundings": surroundings.digest()} if surroundings.digest() else {}
-    left = produce(out, stamp, jobs, count, replace(product, audio=audio), nj).told(out)
+    plan = None if audio else _plan(data, out, config, seed, talkers, count, product, vad, nj)
+    left = produce(out, stamp, jobs, count, replace(product, audio=audio), nj, plan).told(out)
     return f"{out}: {count} mixtures of {_number(talkers)} talker(s); {PLAN} sha256 {sha256(out / PLAN)[:16]}{left}"
+
+
+def _plan(
+    data: DataDir, out: Path, config: MixtureConfig, seed: int, talkers: int | tuple[int, int], count: int,
+    product: Product, vad: VadTable | None, nj: int,
+) -> Plan:  # fmt: skip
+    """The plan without audio. Where each utterance is likely to be needed, where speech is is measured first."""
+    plan = Plan(str(data.path), config, seed, talkers, resample=product.resample)
+    if count < len(data.utterances) or config.speeds != (1.0,) or not product.resample:
+        return plan
+    known = (data_digest(data), config.sample_rate, vad.digest() if vad else "")
+    key = sha256_of(repr(known).encode()).hexdigest()
+    measure(out / SPEECH, key, data, config.sample_rate, vad, nj)
+    return replace(plan, table=out / SPEECH, key=key)
 
 
 def _number(talkers: int | tuple[int, int]) -> str:

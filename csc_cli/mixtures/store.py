@@ -13,8 +13,10 @@ from csc_cli.kaldi.audio import read_audio, read_part
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.vad_files import VadTable
 from csc_cli.mixtures.activity import active_range, activity, frame_length
+from csc_cli.mixtures.known import KnownSpeech
 from csc_cli.mixtures.surroundings import Surroundings
 
+STARTS_BYTES = 1 << 26
 Key = tuple[str, float]
 PartKey = tuple[str, float, int, int]
 
@@ -35,11 +37,13 @@ class AudioStore:
         vad: says where speech is; None: csc's own detector does.
         resample: whether recordings of another rate are resampled or refused.
         surroundings: where noises and impulse responses are.
+        known: where speech is, measured before; what it lacks is measured.
     """
 
     def __init__(
         self, utterances: DataDir | Iterable[Utterance], sample_rate: int, max_bytes: int = 1 << 30,
         vad: VadTable | None = None, resample: bool = True, surroundings: Surroundings | None = None,
+        known: KnownSpeech | None = None,
     ) -> None:  # fmt: skip
         source = utterances.utterances if isinstance(utterances, DataDir) else utterances
         self._utterances = {utterance.id: utterance for utterance in source}
@@ -48,9 +52,13 @@ class AudioStore:
         self.vad = vad
         self.resample = resample
         self.surroundings = surroundings or Surroundings()
+        self.known = known
         self._bytes = 0
         self._samples: OrderedDict[Key | PartKey, np.ndarray] = OrderedDict()
         self._speech: dict[Key, np.ndarray] = {}
+        self._ranges: dict[Key, tuple[int, int]] = {}
+        self._starts: OrderedDict[tuple[str, float, int], np.ndarray] = OrderedDict()
+        self._starts_bytes = 0
 
     def utterance(self, name: str) -> Utterance:
         """The utterance of this id. Raises DataError where there is none."""
@@ -102,31 +110,66 @@ class AudioStore:
         key = (utterance, speed)
         active = self._speech.get(key)
         if active is None:
-            samples = self.samples(utterance, speed)
-            active = self._decided(utterance, speed, self.vad) if self.vad else activity(samples, self.sample_rate)
+            known = self.known.get(utterance) if self.known and speed == 1.0 else None
+            active = self.decided(utterance, speed) if known is None else known.active
             if not active.any():
                 why = "all samples are zero" if self.vad is None else f"{self.vad.scp} has no voiced frame of it"
                 raise AudioError(f"utterance '{utterance}' is silent: {why}; leave it out")
             self._speech[key] = active
         return active
 
-    def _decided(self, utterance: str, speed: float, vad: VadTable) -> np.ndarray:
-        """As `speech`, by the decisions: a frame is active if its centre is in a voiced stretch."""
+    def length(self, utterance: str, speed: float = 1.0) -> int:
+        """Samples of the utterance; errors as `samples`."""
+        known = self.known.get(utterance) if self.known and speed == 1.0 else None
+        return self.samples(utterance, speed).size if known is None else known.samples
+
+    def decided(self, utterance: str, speed: float = 1.0) -> np.ndarray:
+        """As `speech`, from the audio; nowhere true in silence.
+
+        By the decisions of `vad`, a frame is active if its centre is in a voiced stretch.
+        """
+        if self.vad is None:
+            return activity(self.samples(utterance, speed), self.sample_rate)
         frame = frame_length(self.sample_rate)
         frames = -(-self.samples(utterance, speed).size // frame)
         centres_s = (np.arange(frames) + 0.5) * frame / self.sample_rate * speed
-        edges_s = vad.ranges(self._utterances[utterance]).ravel()
+        edges_s = self.vad.ranges(self._utterances[utterance]).ravel()
         return np.searchsorted(edges_s, centres_s, side="right") % 2 == 1
 
     def active_range(self, utterance: str, speed: float = 1.0) -> tuple[int, int]:
         """(start, end) in samples of the utterance without the silence at its ends; whole 10 ms frames."""
-        active = self.speech(utterance, speed)
-        first, last = active_range(active)
-        frame = frame_length(self.sample_rate)
-        end = last * frame
-        if last == active.size:
-            end = min(end, self.samples(utterance, speed).size)
-        return first * frame, end
+        key = (utterance, speed)
+        found = self._ranges.get(key)
+        if found is None:
+            active = self.speech(utterance, speed)
+            first, last = active_range(active)
+            frame = frame_length(self.sample_rate)
+            end = last * frame
+            if last == active.size:
+                end = min(end, self.length(utterance, speed))
+            found = self._ranges[key] = first * frame, end
+        return found
+
+    def crop_starts(self, utterance: str, frames: int, speed: float = 1.0) -> np.ndarray:
+        """Where a stretch of so many frames may begin, in frames from the beginning of the utterance's speech.
+
+        At least half of it is active wherever the utterance has such a stretch, else as much as it has.
+        """
+        key = (utterance, speed, frames)
+        found = self._starts.get(key)
+        if found is not None:
+            self._starts.move_to_end(key)
+            return found
+        first, _ = self.active_range(utterance, speed)
+        active = self.speech(utterance, speed)[first // frame_length(self.sample_rate) :]
+        counts = np.concatenate(([0], np.cumsum(active)))
+        counts = counts[frames:] - counts[:-frames]  # active frames from each first frame on
+        found = np.flatnonzero(counts >= min(frames / 2 + 1, counts.max())).astype(np.int32)
+        self._starts[key] = found
+        self._starts_bytes += found.nbytes
+        while self._starts_bytes > STARTS_BYTES:
+            self._starts_bytes -= self._starts.popitem(last=False)[1].nbytes
+        return found
 
     def _found(self, key: Key | PartKey) -> np.ndarray | None:
         found = self._samples.get(key)
