@@ -18,7 +18,6 @@ from csc_cli.mixtures.surroundings import Surroundings
 
 STARTS_BYTES = 1 << 26
 Key = tuple[str, float]
-PartKey = tuple[str, float, int, int]
 
 
 def detector(data: DataDir, activity: str | None) -> VadTable | None:
@@ -54,7 +53,7 @@ class AudioStore:
         self.surroundings = surroundings or Surroundings()
         self.known = known
         self._bytes = 0
-        self._samples: OrderedDict[Key | PartKey, np.ndarray] = OrderedDict()
+        self._samples: OrderedDict[Key, np.ndarray] = OrderedDict()
         self._speech: dict[Key, np.ndarray] = {}
         self._ranges: dict[Key, tuple[int, int]] = {}
         self._starts: OrderedDict[tuple[str, float, int], np.ndarray] = OrderedDict()
@@ -85,20 +84,23 @@ class AudioStore:
     def part(self, utterance: str, start: int, end: int, speed: float = 1.0) -> np.ndarray:
         """`samples(utterance, speed)[start:end]`; of a recording that is not in memory only these are decoded.
 
+        They are not kept: random parts are hardly asked for again, and would drive out whole utterances. Half of an
+        utterance and more is worth keeping it whole.
+
         Raises:
             As `samples`.
         """
-        whole = self._found((utterance, speed))
+        key = (utterance, speed)
+        whole = self._found(key)
         if whole is not None:
             return whole[start:end]
-        key = (utterance, speed, start, end)
-        found = self._found(key)
-        if found is not None:
-            return found
-        if speed == 1.0:
-            part = read_part(self.utterance(utterance), self.sample_rate, start, end)
-            if part is not None:
-                return self._keep(key, part)
+        known = self._speech.get(key)
+        mostly = known is not None and 2 * (end - start) >= known.size * frame_length(self.sample_rate)
+        if speed == 1.0 and not mostly:
+            found = read_part(self.utterance(utterance), self.sample_rate, start, end)
+            if found is not None:
+                found.flags.writeable = False
+                return found
         return self.samples(utterance, speed)[start:end]
 
     def speech(self, utterance: str, speed: float = 1.0) -> np.ndarray:
@@ -171,13 +173,13 @@ class AudioStore:
             self._starts_bytes -= self._starts.popitem(last=False)[1].nbytes
         return found
 
-    def _found(self, key: Key | PartKey) -> np.ndarray | None:
+    def _found(self, key: Key) -> np.ndarray | None:
         found = self._samples.get(key)
         if found is not None:
             self._samples.move_to_end(key)
         return found
 
-    def _keep(self, key: Key | PartKey, samples: np.ndarray) -> np.ndarray:
+    def _keep(self, key: Key, samples: np.ndarray) -> np.ndarray:
         samples.flags.writeable = False
         self._samples[key] = samples
         self._bytes += samples.nbytes

@@ -133,7 +133,20 @@ def test_a_part_is_cut_from_the_whole(tmp_path, kind, seen):
     for start, end in [(0, 100), (5000, 7000), (0, whole.size), (6900, whole.size + 50), (whole.size + 9, 10**6)]:
         part = store.part("u", start, end, speed)
         assert np.array_equal(part, whole[start:end])
-        assert np.array_equal(store.part("u", start, end, speed), part)  # from memory
+        assert np.array_equal(store.part("u", start, end, speed), part)
+
+
+def test_parts_do_not_drive_out_whole_utterances(data, reads):
+    one, other = data.utterances[:2]
+    store = AudioStore(data, 8000, max_bytes=1)
+    store.speech(one.id)
+    store.samples(other.id)  # drives out the first
+    store.part(one.id, 0, 800)
+    store.samples(other.id)
+    assert reads == [one.id, other.id]
+    store.part(one.id, 0, 8000 * 9)  # nearly all of it: kept whole
+    store.samples(one.id)
+    assert reads == [one.id, other.id, one.id]
 
 
 def test_a_part_does_not_read_the_rest(tmp_path):
