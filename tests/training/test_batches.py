@@ -15,9 +15,12 @@ from torch.utils.data import DataLoader
 
 from csc_cli.errors import AudioError, ConfigError, DataError
 from csc_cli.kaldi.datadir import DataDir
+from csc_cli.mixtures.render import render
 from csc_cli.mixtures.store import AudioStore
+from csc_cli.mixtures.surroundings import Surroundings, loaded
 from csc_cli.training.batches import Carried, RoundRobin, held_out_batches, make_corpus
 from csc_cli.training.config import TrainConfig
+from csc_cli.training.trainer import Trainer
 
 Make = Callable[..., RoundRobin]
 
@@ -312,3 +315,51 @@ def test_ranks_and_workers_draw_each_mixture_of_all_steps_once(
         assert [name for part in parts for name in part.ids] == list(expected.ids)
         for field in ("mixture", "sources", "lengths", "labels"):
             assert torch.equal(torch.cat([getattr(part, field) for part in parts]), getattr(expected, field)), field
+
+
+def test_batches_in_rooms_over_noise_and_babble_give_the_early_parts_to_learn(
+    make: Make, make_data_dir: Callable[..., Path], tmp_path: Path
+) -> None:
+    noises = make_data_dir("noises", speakers=1, utterances=3)
+    batches = make(
+        "batch.utterances=4", "mixtures.noise.probability=1", "mixtures.noise.kinds=[recorded,babble]",
+        f"mixtures.noise.data={noises}", "mixtures.room.probability=1", f"mixtures.room.data={noises}",
+        "mixtures.room.target=early",
+    )  # fmt: skip
+    mixtures = batches.config.mixtures
+    batches.store.surroundings = Surroundings.of(mixtures.noise, mixtures.room)
+    plans, _ = batches.plan(0)
+    assert {plan.noise.kind for step in range(4) for plan in batches.plan(step)[0] if plan.noise} == {
+        "recorded",
+        "babble",
+    }
+    for plan in plans:
+        talkers = {source.speaker for source in plan.sources}
+        if plan.noise is not None and plan.noise.kind == "babble":
+            assert talkers.isdisjoint(speaker_of(clip.utterance) for clip in plan.noise.clips)
+    batch = batches[0]
+    for place, plan in enumerate(plans):
+        rendered = render(plan, batches.store)
+        assert np.array_equal(batch.mixture[place].numpy(), rendered.mixture)
+        assert np.array_equal(batch.sources[place, : len(plan.sources)].numpy(), rendered.targets)
+        assert not np.array_equal(rendered.targets, rendered.sources)
+    again = make("batch.utterances=4").plan(0)[0]
+    assert [[s.utterance for s in plan.sources] for plan in plans] == [[s.utterance for s in p.sources] for p in again]
+
+
+def test_folders_of_noises_and_rooms_are_found_at_the_start_and_part_of_what_is_resumed(
+    make_trainer: Callable[..., Trainer], make_data_dir: Callable[..., Path], tmp_path: Path
+) -> None:
+    noises = make_data_dir("noises", speakers=1, utterances=3)
+    with pytest.raises(DataError, match=r"noise\.data: .*absent"):
+        make_trainer(f"mixtures.noise.data={tmp_path}/absent", "mixtures.noise.kinds=[recorded]")
+    with pytest.raises(DataError, match=r"room\.data: .*absent"):
+        make_trainer(f"mixtures.room.data={tmp_path}/absent", "mixtures.room.probability=1")
+    plain = make_trainer(name="plain").identity
+    setting = (f"mixtures.noise.data={noises}", "mixtures.noise.kinds=[recorded]")
+    noisy = make_trainer(*setting, name="noisy").identity
+    (noises / "utt2spk").write_text("".join(f"{line}x\n" for line in (noises / "utt2spk").read_text().splitlines()))
+    (noises / "spk2utt").unlink()
+    loaded.cache_clear()
+    other = make_trainer(*setting, name="other").identity
+    assert len({plain, noisy, other}) == 3
