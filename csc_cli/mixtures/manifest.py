@@ -101,6 +101,8 @@ LAYOUT: dict[type, tuple[tuple[str, Any], ...]] = {
 def _plain(value: Any) -> Any:
     """As JSON has it: no tuples, no records, no infinity (an open upper band limit is written as null)."""
     kind = type(value)
+    if kind is float:
+        return value if value != math.inf else None
     if kind is str or kind is int or value is None:
         return value
     if kind is tuple:

@@ -125,7 +125,7 @@ def draw_channel(rng: np.random.Generator, config: ChannelSettings) -> Channel |
     band: tuple[float, ...] = ()
     if rng.random() < equaliser.probability:
         drawn = rng.uniform(-equaliser.max_db, equaliser.max_db, equaliser.bands)
-        gains = tuple(round(gain, DIGITS) for gain in drawn.tolist())
+        gains = tuple([round(gain, DIGITS) for gain in drawn.tolist()])
     if rng.random() < band_limit.probability:
         band = (uniform(rng, band_limit.low_hz), uniform(rng, band_limit.high_hz))
     return Channel(gains, *band) if gains or band else None
