@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from csc_cli.nn.attention import CrossAttention, Readout
 from csc_cli.nn.inventory import Inventory
-from csc_cli.nn.model import new_model
+from csc_cli.nn.model import load_model, new_model
 from csc_cli.nn.si_snr import TAU
 from csc_cli.training.batches import MixtureBatch
 from csc_cli.training.config import ObjectiveConfig, TrainConfig
@@ -423,7 +423,7 @@ SMALLER = {"csc-base": LESS, "csc-large": (*LESS, *SHALLOW)}
 
 
 @pytest.mark.parametrize("conf", CONFS, ids=lambda conf: conf.stem)
-def test_every_parameter_of_every_config_gets_a_gradient(
+def test_every_config_trains_all_its_parameters_and_is_saved_and_reloaded(
     make_data_dir: Callable[..., Path], tmp_path: Path, conf: Path
 ) -> None:
     from csc_cli import config as configs
@@ -451,6 +451,12 @@ def test_every_parameter_of_every_config_gets_a_gradient(
         assert any(name.startswith("model.encoder.trunk") for name in trained)
     # A constant beside all logits of GE2E's softmax: it has no gradient but rounding errors.
     assert seen - {"similarity.bias"} == trained - {"similarity.bias"}
+    reloaded = load_model(trainer.directory).state_dict()
+    assert all(torch.equal(tensor, reloaded[name]) for name, tensor in trainer.learner.model.state_dict().items())
+    again = Trainer(settings, data, trainer.directory, torch.device("cpu"))
+    assert again.run().startswith("trained 0 of 2 steps")
+    rows = trainer.learner.state_dict()
+    assert all(torch.equal(tensor, rows[name]) for name, tensor in again.learner.state_dict().items())
 
 
 def test_there_are_configs() -> None:

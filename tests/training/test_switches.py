@@ -169,3 +169,25 @@ def test_memory_is_pinned_for_a_gpu_alone(
     trainer.device = torch.device(kind)
     assert list(trainer.load()) == []
     assert asked["pin_memory"] is pinned
+
+
+@pytest.mark.parametrize(
+    ("setting", "without"),
+    [
+        ("objective.contrastive_weight=0", ("model.encoder.speaker", "model.readout", "inventory", "temperature")),
+        ("objective.learn_alpha=false", ("temperature",)),
+        ("objective.speaker_loss=aam", ("temperature",)),
+        ("inventory.rows=attended", ("inventory",)),
+        ("model.cross_attention=false", ("model.readout.query", "model.readout.key")),
+        ("optimiser.frozen=[encoder.trunk, readout]", ("model.encoder.trunk", "model.readout")),
+        ("objective.separation=none", ()),
+    ],
+)
+def test_each_switch_takes_the_gradient_from_what_it_says_alone(
+    make_trainer: Make, setting: str, without: tuple[str, ...]
+) -> None:
+    trainer = make_trainer("objective.guide_until=0", setting)
+    names = {name for name, _ in make_trainer(name="plain").learner.named_parameters()}
+    _, gradients = one_step(trainer)
+    reached = {name for name, gradient in gradients.items() if gradient.any()}
+    assert reached == {name for name in names if not any(map(name.startswith, without))}
