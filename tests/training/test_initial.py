@@ -87,3 +87,18 @@ def test_a_checkpoint_remembers_what_it_began_from(
     assert f"initial: [{Initial(given).digest(8000)}]" in (tmp_path / "exp" / "config.yaml").read_text()
     with pytest.raises(ConfigError, match=r"other settings \(initial: .* -> "):
         train_model(tiny, tmp_path / "data", tmp_path / "exp", ("optimiser.steps=2",))
+
+
+def test_rows_are_made_for_the_new_speakers_and_the_old_ones_are_dropped(
+    make_trainer: Make, make_data_dir: Callable[..., Path], tmp_path: Path, given: Path
+) -> None:
+    """Eight speakers after six: as many rows, drawn as without --init; nothing of the six is left."""
+    others = make_data_dir("others", speakers=8, utterances=3, seed=1)
+    fresh = make_trainer(data=others, name="fresh")
+    data = DataDir.load(others)
+    begun = Trainer(fresh.config, data, tmp_path / "begun", torch.device("cpu"), initial=[Initial(given)])
+    assert begun.corpus.rows.keys() == {(f"spk{number}", 1.0) for number in range(8)}
+    rows = begun.learner.state_dict()["inventory.vectors"]
+    assert len(rows) == 8 and torch.equal(rows, fresh.learner.state_dict()["inventory.vectors"])
+    assert not any(name.startswith("inventory") for name in load_model(given).state_dict())
+    assert begun.run().startswith("trained 8 of 8 steps")
