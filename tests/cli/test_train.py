@@ -137,6 +137,13 @@ def test_changed_settings_are_refused_with_the_difference(train: Run, tmp_path: 
     assert (tmp_path / "exp" / "model.safetensors").read_bytes() == before
 
 
+def test_freeze_is_the_setting(train: Run, tmp_path: Path) -> None:
+    train("--freeze", "encoder.trunk", "--freeze", "readout")
+    assert "frozen: [encoder.trunk, readout]" in (tmp_path / "exp" / "config.yaml").read_text()
+    result = train("--freeze", "encoder.trunk", status=1)
+    assert "optimiser.frozen: ['encoder.trunk', 'readout'] -> ['encoder.trunk']" in result.stderr
+
+
 def test_other_data_is_refused(train: Run, make_data_dir: Callable[..., Path]) -> None:
     train()
     assert "other data" in train(status=1, data=make_data_dir("more", speakers=5, utterances=3)).stderr
