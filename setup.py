@@ -40,6 +40,7 @@ setup(
             "espeakng-loader>=0.2.4",
             "hypothesis>=6.100",
             "mypy>=1.10",
+            "pyroomacoustics>=0.8",
             "pytest>=8.2",
             "ruff>=0.6",
             "scikit-learn>=1.4",

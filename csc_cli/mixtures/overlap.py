@@ -30,5 +30,9 @@ def _active(source: Source, length: int, store: AudioStore) -> np.ndarray:
     active = np.zeros(length, dtype=bool)
     speech = np.repeat(store.speech(source.utterance, source.speed), frame_length(store.sample_rate))
     part = speech[source.start : source.start + source.length]
-    active[source.onset : source.onset + len(part)] = part
+    begin, at = 0, source.onset
+    for end, silence in (*source.gaps, (source.length, 0)):
+        piece = part[begin:end]
+        active[at : at + len(piece)] = piece
+        begin, at = end, at + end - begin + silence
     return active

@@ -14,6 +14,7 @@ from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.mixtures.codec import transmit
 from csc_cli.mixtures.loudness import loudness_lufs
 from csc_cli.mixtures.manifest import Channel, Clip, Mixture, Noise, Source, from_line, to_line
+from csc_cli.mixtures.overlap import speech_overlap
 from csc_cli.mixtures.plan import MixtureConfig, plan_mixture
 from csc_cli.mixtures.render import render
 from csc_cli.mixtures.settings import CodecConfig, GapConfig, LoudnessConfig, NoiseConfig, RoomConfig
@@ -305,6 +306,22 @@ def test_a_block_changes_no_draw_of_the_others_and_draws_nothing_where_it_is_off
         random_mixtures(data, store, 12, replace(plain, codec=blocks["codec"])),
     ):
         assert (one.codec, one.channel) == (two.codec, two.channel)
+
+
+def test_measured_overlap_knows_of_gaps(data, store):
+    one = Source("a-u4", "a", 4000, 12000, 0, -27.0, gaps=((3000, 800), (9001, 1700)))
+    two = Source("b-u4", "b", 4000, 12000, 2500, -27.0)
+    mixture = Mixture("m", RATE, 15000, (one, two))
+    speech = []
+    for source in (one, two):
+        active = np.repeat(slow_active(read(data.path, source.utterance)), 80)[source.start :][: source.length]
+        parts, begin = [np.zeros(source.onset, bool)], 0
+        for at, silence in source.gaps:
+            parts, begin = [*parts, active[begin:at], np.zeros(silence, bool)], at
+        whole = np.concatenate([*parts, active[begin:]])
+        speech.append(np.pad(whole, (0, 15000 - len(whole))))
+    expected = np.count_nonzero(speech[0] & speech[1]) / np.count_nonzero(speech[0])
+    assert speech_overlap(mixture, store) == pytest.approx(expected, abs=1e-9)
 
 
 def test_simulated_rooms_put_each_source_at_a_place_of_its_own(data, store, tmp_path, monkeypatch):
