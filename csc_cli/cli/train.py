@@ -56,6 +56,7 @@ def train(
     the cores of one machine share each batch, which is faster than one process of N threads.
     """
     from csc_cli.plots.curves import plot_curves
+    from csc_cli.plots.examples import draw_examples
     from csc_cli.training import rehearsal
     from csc_cli.training.entry import train_model
     from csc_cli.training.initial import Initial
@@ -89,6 +90,7 @@ def train(
         initial=begun,
         dev_dir=dev,
         on_checkpoint=plot_curves,
+        draw=draw_examples,
     )
     if os.environ.get("RANK", "0") == "0":
         click.echo(done)

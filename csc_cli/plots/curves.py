@@ -10,10 +10,11 @@ from csc_cli.files import atomic_path
 
 PANELS = (
     ("separation", "SI-SNR improvement (dB)", ("si_snri", "held_out_si_snri")),
-    ("information", "bound on I(z; K) (nats)", ("bound", "held_out_bound", "ceiling")),
+    ("information", "bound on I(z; K) (nats)", ("bound", "held_out_bound", "ceiling", "held_out_ceiling")),
     ("losses", "nats", ("inventory", "segment", "batch", "speaker")),
     ("optimiser", "gradient norm", ("gradient_norm",)),
     ("verification", "EER of --dev (%)", ("dev_eer_clean", "dev_eer_mixed")),
+    ("left out", "utterances that cannot be read", ("lost",)),
     ("silence", "empty stream (dB of the recording)", ("held_out_silent_db",)),
 )
 

@@ -9,8 +9,9 @@ Legend: B utterances, M conditions, C streams, T samples; a batch has B M mixtur
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from csc_cli.mixtures.plan import plan_mixture
 from csc_cli.mixtures.render import render
 from csc_cli.mixtures.store import AudioStore
 from csc_cli.training.config import TrainConfig
+from csc_cli.training.lost import Lost, Substitutes, fault
 
 
 class MixtureBatch(NamedTuple):
@@ -33,10 +35,11 @@ class MixtureBatch(NamedTuple):
     lengths: Tensor  # (B M,) samples
     labels: Tensor  # (B M, C) row of the inventory, -1 at silent streams
     ids: tuple[str, ...]  # the utterances of each mixture, a + between them
+    lost: Lost = ()  # those that could not be read, in whose place others are
 
     def to(self, device: torch.device) -> MixtureBatch:
         mixture, sources, lengths, labels = (tensor.to(device, non_blocking=True) for tensor in self[:4])
-        return MixtureBatch(mixture, sources, lengths, labels, self.ids)
+        return MixtureBatch(mixture, sources, lengths, labels, self.ids, self.lost)
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class RoundRobin(torch.utils.data.Dataset[MixtureBatch]):
         """`part` is (rank, world): this rank's share of each batch."""
         self.config, self.corpus, self.store, self.part = config, corpus, store, part
         self.parted = False
+        self.substitutes = Substitutes(corpus.train, partial(corpus.label, config), config.seed, store)
         self.by_speaker: dict[str, list[Utterance]] = {}
         if config.inventory.label == "speaker":
             for utterance in corpus.train:
@@ -112,6 +116,11 @@ class RoundRobin(torch.utils.data.Dataset[MixtureBatch]):
         return self.config.optimiser.steps * self.config.batch.accumulate
 
     def __getitem__(self, step: int) -> MixtureBatch:
+        batch, lost = self.substitutes.attempt(partial(self.make, step))
+        return batch._replace(lost=lost)
+
+    def make(self, step: int) -> MixtureBatch:
+        """This rank's share of a batch; AudioError where an utterance cannot be read."""
         plans, labels = self.plan(step)
         share = len(plans) // self.part[1]
         mine = slice(self.part[0] * share, (self.part[0] + 1) * share)
@@ -137,13 +146,15 @@ class RoundRobin(torch.utils.data.Dataset[MixtureBatch]):
     def plan(self, step: int) -> tuple[list[Mixture], list[list[int]]]:
         """All mixtures of a step and, for each source, its row."""
         config = self.config
-        drawn = self.draw(step)
+        drawn = self.substitutes.fill(step, self.draw(step))
         plans, labels = [], []
         for shift in range(1, config.batch.conditions + 1):
             for place in range(len(drawn)):
                 rng = seeds.generator(config.seed, "mixture", step, place, shift)
                 talkers = [drawn[(place + offset) % len(drawn)] for offset in self.talkers(shift, rng)]
-                voices = babble_voices(self.corpus.train, talkers, config, step, place, shift)
+                voices = babble_voices(
+                    self.corpus.train, talkers, config, step, place, shift, usable=self.substitutes.usable
+                )
                 plans.append(plan_crop(f"{step}-{place}-{shift}", talkers, config, rng, self.store, voices))
                 labels.append([self.corpus.row(config, *talker) for talker in talkers])
         return plans, labels
@@ -198,11 +209,13 @@ def plan_crop(
 
 
 def babble_voices(
-    among: Sequence[Utterance], talkers: Sequence[tuple[Utterance, float]], config: TrainConfig, *key: str | int
-) -> list[Utterance]:
+    among: Sequence[Utterance], talkers: Sequence[tuple[Utterance, float]], config: TrainConfig, *key: str | int,
+    usable: Callable[[Utterance], bool],
+) -> list[Utterance]:  # fmt: skip
     """Random utterances for the babble of the mixture that `key` names, none where the settings have no babble.
 
-    None is a talker's: of another speaker or, with utterance rows, where nothing looks at utt2spk, another utterance.
+    All are `usable`, and none is a talker's: of another speaker or, with utterance rows, where nothing looks at
+    utt2spk, another utterance.
 
     Raises:
         DataError: nobody else is left.
@@ -215,7 +228,7 @@ def babble_voices(
     rng = seeds.generator(config.seed, "babble", *key)
     for _ in range(1000 * noise.babble[1]):
         one = among[int(rng.integers(len(among)))]
-        if (one.speaker if speakers else one.id) not in taken:
+        if (one.speaker if speakers else one.id) not in taken and usable(one):
             voices.append(one)
         if len(voices) == noise.babble[1]:
             return voices
@@ -228,7 +241,8 @@ def held_out_batches(
     """Mixtures of `talkers` held-out talkers, the same at every call.
 
     The talkers are different speakers (with utterance rows, where nothing looks at utt2spk, different
-    utterances), each drawn uniformly among all that have one held out.
+    utterances), each drawn uniformly among all that have one held out. A mixture of one that cannot be read is left
+    out.
     """
     groups: dict[str, list[Utterance]] = {}
     for utterance in corpus.held_out:
@@ -237,16 +251,21 @@ def held_out_batches(
     if len(names) < talkers:
         return
     plans, labels = [], []
+    lost: dict[str, str] = {}
     for index in range(config.batch.held_out_mixtures):
         rng = seeds.generator(config.seed, "held-out mixture", index)
         chosen = [groups[names[place]] for place in rng.choice(len(names), talkers, replace=False)]
         heard = [(group[rng.integers(len(group))], 1.0) for group in chosen]
-        voices = babble_voices(corpus.train, heard, config, "held out", index)
+        faults = {one.id: fault(one, store) for one, _ in heard}
+        if any(faults.values()):
+            lost |= {name: message for name, message in faults.items() if message}
+            continue
+        voices = babble_voices(corpus.train, heard, config, "held out", index, usable=lambda one: not fault(one, store))
         plans.append(plan_crop(f"held-out-{index}", heard, config, rng, store, voices))
         labels.append([corpus.row(config, *talker) for talker in heard])
     for start in range(0, len(plans), size):
         part = slice(start, start + size)
-        yield render_batch(plans[part], labels[part], store, config.slots)
+        yield render_batch(plans[part], labels[part], store, config.slots)._replace(lost=tuple(lost.items()))
 
 
 def render_batch(

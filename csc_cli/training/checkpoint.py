@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from csc_cli.errors import ConfigError, DataError
-from csc_cli.files import atomic_path
+from csc_cli.files import open_atomic
 from csc_cli.kaldi.datadir import DataDir
 from csc_cli.training import identity
 
@@ -30,8 +30,9 @@ def path_of(directory: Path, step: int) -> Path:
 def save(directory: Path, step: int, state: dict[str, Any], kept: int = 2) -> Path:
     """Write the checkpoint of `step` and remove all but the newest `kept`."""
     target = path_of(directory, step)
-    with atomic_path(target) as path:
-        torch.save({"version": VERSION, "step": step, **state}, path)
+    # To a file of Python's: torch's own does not say why it could not be written.
+    with open_atomic(target, "wb") as stream:
+        torch.save({"version": VERSION, "step": step, **state}, stream)
     for old in steps(directory)[:-kept]:
         path_of(directory, old).unlink(missing_ok=True)
     return target

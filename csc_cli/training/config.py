@@ -35,6 +35,7 @@ class BatchConfig:
     accumulate: int = 1
     held_out: float = 0.05  # share of each speaker's utterances kept for the held-out bound
     held_out_mixtures: int = 64
+    lost: float = 0.01  # share of the utterances that may turn out to be unreadable; more end the training
 
     def __post_init__(self) -> None:
         if self.utterances < 3 or not 1 <= self.conditions <= (self.utterances - 1) // 2:
@@ -44,6 +45,8 @@ class BatchConfig:
             )
         if self.accumulate < 1:
             raise ConfigError(f"accumulate={self.accumulate}: must be at least 1 batch a step")
+        if not 0 <= self.lost <= 1:
+            raise ConfigError(f"lost={self.lost}: is a share of the utterances, it must lie in [0, 1]")
         shares = (self.one_talker, self.no_talker, *self.more_talkers)
         if not (all(0 <= share <= 1 for share in shares) and 0 <= self.held_out < 1):
             raise ConfigError("one_talker, no_talker, more_talkers must lie in [0, 1], held_out in [0, 1)")

@@ -13,7 +13,9 @@ from csc_cli.nn.model import pick_device
 from csc_cli.training import distributed
 from csc_cli.training.config import TrainConfig
 from csc_cli.training.device import keep_memory
+from csc_cli.training.examples import Draw
 from csc_cli.training.initial import Initial
+from csc_cli.training.space import explained_if_disk_full
 from csc_cli.training.trainer import Trainer
 
 
@@ -42,12 +44,14 @@ def train_model(
     initial: Sequence[Initial] = (),
     dev_dir: Path | None = None,
     on_checkpoint: Callable[[Path], None] = lambda directory: None,
+    draw: Draw | None = None,
 ) -> str:
     """Train as the config file says, on `nj` local processes; the entry of `csc train`.
 
     Args:
         initial: models, or parts of them, whose weights it begins from.
         dev_dir: a data directory of other speakers, whose EER is measured as training goes on.
+        draw: makes pictures of held-out mixtures for TensorBoard.
 
     Returns:
         A line about what was done.
@@ -62,7 +66,8 @@ def train_model(
     keep_memory()
     others = distributed.launch(nj)
     try:
-        return Trainer(config, data, directory, chosen, workers, initial, dev).run(on_checkpoint)
+        with explained_if_disk_full(directory):
+            return Trainer(config, data, directory, chosen, workers, initial, dev, draw).run(on_checkpoint)
     except RuntimeError as error:
         if distributed.world() > 1 and any(other.poll() for other in others):
             raise CscError("another process of this training ended early; its message stands above") from error

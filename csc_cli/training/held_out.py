@@ -9,6 +9,7 @@ from csc_cli.nn.contrastive import entropy
 from csc_cli.training import distributed
 from csc_cli.training.batches import Corpus, MixtureBatch, held_out_batches
 from csc_cli.training.config import TrainConfig
+from csc_cli.training.lost import LostCount
 from csc_cli.training.objective import Learner
 from csc_cli.training.rivals import RivalLearner
 from csc_cli.training.step import Stepper
@@ -18,8 +19,10 @@ from csc_cli.training.streams import permutation_nats
 class HeldOut:
     """The held-out mixtures, rank by rank a part, and the figures of a learner on them."""
 
-    def __init__(self, stepper: Stepper, config: TrainConfig, corpus: Corpus, store: AudioStore) -> None:
-        self.stepper, self.config, self.corpus, self.store = stepper, config, corpus, store
+    def __init__(
+        self, stepper: Stepper, config: TrainConfig, corpus: Corpus, store: AudioStore, lost: LostCount
+    ) -> None:
+        self.stepper, self.config, self.corpus, self.store, self.lost = stepper, config, corpus, store, lost
         self.size = max(1, config.batch.utterances * config.batch.conditions // distributed.world())
 
     @property
@@ -32,6 +35,7 @@ class HeldOut:
         self.learner.eval()
         sums = torch.zeros(4)
         for index, batch in enumerate(held_out_batches(self.config, self.corpus, self.store, self.size)):
+            self.lost.add(batch.lost)
             if index % distributed.world() == distributed.rank():
                 sums += self.learner.measure(self.stepper.placed(batch), self.stepper.autocast).cpu()
         gain, streams, loss, rows = distributed.total(sums).tolist()
@@ -59,7 +63,7 @@ class HeldOut:
                 levels[place : place + len(found)] = found
             place += len(batch.ids)
         levels = distributed.total(levels)
-        return {"held_out_silent_db": round(float(levels.quantile(0.5)), 3)} if place else {}
+        return {"held_out_silent_db": round(float(levels[:place].quantile(0.5)), 3)} if place else {}
 
     def level(self, learner: Learner, batch: MixtureBatch) -> torch.Tensor:
         return learner.measure_silent(self.stepper.placed(batch), self.stepper.autocast).cpu()

@@ -8,6 +8,8 @@ from typing import Any
 
 from csc_cli.errors import DataError, at
 from csc_cli.files import open_atomic
+from csc_cli.training.board import Board
+from csc_cli.training.examples import Draw, Examples
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -39,22 +41,27 @@ class History:
         with open_atomic(self.path) as stream:
             stream.writelines(json.dumps(row) + "\n" for row in kept)
         self.stream = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 (closed by close)
-        self.board = _board(directory, step)
+        self.board = Board(directory / "tensorboard", step)
+        self.shown = False
 
     def add(self, row: dict[str, Any]) -> None:
         """One line, flushed; numbers also become TensorBoard scalars."""
         self.stream.write(json.dumps(row) + "\n")
         self.stream.flush()
-        for key, value in row.items():
-            if key != "step" and isinstance(value, (int, float)):
-                self.board.add_scalar(key, value, row["step"])
+        scalars = {key: float(value) for key, value in row.items() if key != "step" and isinstance(value, int | float)}
+        self.board.scalars(scalars, row["step"])
+
+    def show(self, step: int, examples: Examples, draw: Draw | None) -> None:
+        """Sounds and pictures for TensorBoard; what does not change, once a run."""
+        sounds = examples.sounds if self.shown else {**examples.truth, **examples.sounds}
+        self.shown = True
+        for name, samples in sounds.items():
+            self.board.sound(name, samples, examples.sample_rate, step)
+        for name, pixels in draw(examples.arrays).items() if draw else ():
+            self.board.picture(name, pixels, step)
 
     def close(self) -> None:
-        self.stream.close()
-        self.board.close()
-
-
-def _board(directory: Path, step: int) -> Any:
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
+        try:
+            self.stream.close()
+        finally:
+            self.board.close()

@@ -21,10 +21,12 @@ from csc_cli.progress import note, track
 from csc_cli.training import checkpoint, distributed, identity
 from csc_cli.training.batches import Carried, Corpus, MixtureBatch, RoundRobin, make_corpus
 from csc_cli.training.config import TrainConfig, completed
+from csc_cli.training.examples import Draw, draw_examples, make_examples
 from csc_cli.training.held_out import HeldOut
 from csc_cli.training.history import History
 from csc_cli.training.initial import Initial, make_learner, take_weights
 from csc_cli.training.interrupt import Interrupted, Requests
+from csc_cli.training.lost import LostCount
 from csc_cli.training.pace import Pace
 from csc_cli.training.patience import Patience
 from csc_cli.training.step import Stepper
@@ -35,7 +37,7 @@ class Trainer:
     """Trains the model that `config` describes on `data`, in the model directory `directory`."""
 
     def __init__(self, config: TrainConfig, data: DataDir, directory: Path, device: torch.device, workers: int = 0,
-                 initial: Sequence[Initial] = (), dev: DataDir | None = None):  # fmt: skip
+                 initial: Sequence[Initial] = (), dev: DataDir | None = None, draw: Draw | None = None):  # fmt: skip
         self.config, self.data, self.directory, self.workers = config, data, directory, workers
         self.surroundings = Surroundings.of(config.mixtures.noise, config.mixtures.room)
         self.surroundings.check()
@@ -53,11 +55,12 @@ class Trainer:
         self.stepper = Stepper(make_learner(model, len(self.corpus.rows), config), config, self.device)
         self.learner, self.optimiser, self.average = self.stepper.learner, self.stepper.optimiser, self.stepper.average
         self.precision = str(self.stepper.dtype).removeprefix("torch.")
-        self.measured_on = HeldOut(self.stepper, config, self.corpus, self.store)
+        self.lost = LostCount(config.batch.lost, len(data.utterances), aloud=distributed.rank() == 0)
+        self.measured_on = HeldOut(self.stepper, config, self.corpus, self.store, self.lost)
         self.verification = Verification(dev, config) if dev and distributed.rank() == 0 else None
         self.patience = Patience(config.tracking)
         self.pace = Pace(config, distributed.world())
-        self.requests = Requests()
+        self.requests, self.draw = Requests(), draw
         self.step, self.seconds, self.mark = 0, 0.0, time.monotonic()
         self.sums: dict[str, float] = {}  # of the figures since the last line of train.jsonl
 
@@ -81,13 +84,15 @@ class Trainer:
             if history:
                 history.close()
         minutes = (time.monotonic() - began) / 60
-        return f"trained {steps - first} of {steps} steps in {minutes:.1f} min ({self.precision}): {self.directory}"
+        done = f"trained {steps - first} of {steps} steps in {minutes:.1f} min ({self.precision}): {self.directory}"
+        return done + self.lost.words()
 
     def steps(self, history: History | None, on_checkpoint: Callable[[Path], None]) -> Iterator[int]:
         """Do the steps that are left, tracking and saving at their intervals."""
         self.mark = time.monotonic()
         while self.step < self.config.optimiser.steps:
             for parts in self.load():
+                self.lost.add(one for part in parts for one in part.lost)
                 figures = self.update_or_explain(parts)
                 self.step += 1
                 self.pace.done()
@@ -144,7 +149,7 @@ class Trainer:
         means = {key: round(value / count, 5) for key, value in sums.items() if key != "steps"}
         return {
             "step": self.step, "seconds": round(self.seconds, 1), **means, "ceiling": round(self.ceiling(), 5),
-            **self.learner.scalars(), "parted": self.batches.parted,
+            **self.learner.scalars(), "parted": self.batches.parted, **self.lost.figures(),
         }  # fmt: skip
 
     def is_time(self, every: int) -> bool:
@@ -159,10 +164,18 @@ class Trainer:
             measured = self.held_out()
             if distributed.rank() == 0 and self.patience.look(self.step, measured):
                 save_model(self.learner.model, self.directory / "best", configs.dumps(self.config))
+            self.show(history)
         if history and measured:
             history.add({"step": self.step, **measured})
         self.mark = time.monotonic()
         return self.part(measured.get("held_out_si_snri"))
+
+    def show(self, history: History | None) -> None:
+        """What the model makes of a few held-out mixtures, to TensorBoard."""
+        batch = draw_examples(self.config, self.corpus, self.store) if history else None
+        if history and batch:
+            speakers = {utterance.id: utterance.speaker for utterance in self.corpus.held_out}
+            history.show(self.step, make_examples(self.stepper, batch, speakers), self.draw)
 
     def held_out(self) -> dict[str, float]:
         """All that is measured while it trains, on held-out utterances and on development speakers."""
@@ -215,7 +228,7 @@ class Trainer:
                 "learner": self.learner.state_dict(), "optimiser": self.optimiser.state_dict(),
                 "parted": self.batches.parted, "seconds": self.seconds, "sums": self.sums,
                 "skipped": self.stepper.skipped, "average": self.average.state(),
-                "patience": self.patience.state(),
+                "patience": self.patience.state(), "lost": self.lost.state(),
                 "settings": configs.to_dict(self.config), "identity": self.identity,
                 "utterances": self.fingerprints,
             }  # fmt: skip
@@ -251,6 +264,7 @@ class Trainer:
             self.average.load(state["average"])
         if "patience" in state:
             self.patience.load(state["patience"])
+        self.lost.load(state.get("lost", {}))
         note(f"going on from step {self.step}")
 
 
