@@ -34,6 +34,18 @@ def test_to_a_file(files):
     assert (files / "scores").read_text() == "a u 1\nb u 0.5\n"
 
 
+def test_commands_in_an_scp_are_refused(files):
+    """Those of the command line itself are run: who wrote it knows them."""
+    (files / "test.scp").write_text(f"u touch {files}/run; cat {files}/u.vec |\n")
+    result = run(files, "--no-pipes")
+    assert result.exit_code == 1
+    assert "is a command, and --no-pipes refuses them" in result.stderr
+    assert not (files / "run").exists()
+    piped = f"ark:cat {files}/enroll.ark |"
+    tables = [f"{files}/trials", piped, f"ark:{files}/test.ark", f"{files}/scores"]
+    assert CliRunner().invoke(main, ["score", "cosine", "--no-pipes", *tables]).exit_code == 0
+
+
 def test_to_standard_output_nothing_but_scores(files):
     result = run(files, "--quiet", out="-")
     assert result.exit_code == 0
