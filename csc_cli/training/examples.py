@@ -19,6 +19,7 @@ from csc_cli.mixtures.store import AudioStore
 from csc_cli.nn.encoder import segment_spans
 from csc_cli.nn.model import CscModel
 from csc_cli.nn.pit import assign, best_permutation
+from csc_cli.nn.precision import at_least_float32
 from csc_cli.nn.si_snr import pairwise_si_snr
 from csc_cli.training.batches import Corpus, MixtureBatch, babble_voices, plan_crop, render_batch
 from csc_cli.training.config import TrainConfig
@@ -83,17 +84,18 @@ def make_examples(stepper: Stepper, batch: MixtureBatch, speakers: Mapping[str, 
     with stepper.autocast:
         encoded = model(placed.mixture, placed.lengths)
     real = torch.arange(placed.mixture.shape[1], device=placed.mixture.device) < placed.lengths[:, None]
-    separated, segments = encoded.separated.float(), encoded.segments.float()
-    snr = pairwise_si_snr(separated, placed.sources.float(), real)
+    separated, segments = at_least_float32(encoded.separated), at_least_float32(encoded.segments)
+    query = at_least_float32(encoded.query)
+    snr = pairwise_si_snr(separated, at_least_float32(placed.sources), real)
     permutation = best_permutation(heard_cost(snr, placed.sources.square().sum(-1) > 0))
-    vectors = assign(model.embed(encoded.query.float(), segments, encoded.segment_mask[:, None]), permutation)
+    vectors = assign(model.embed(query, segments, encoded.segment_mask[:, None]), permutation)
     talkers = [name.split("+") for name in batch.ids]
     arrays = {
         "vectors": vectors[:, :2].flatten(0, 1).float().cpu().numpy(),
         "speakers": np.array([speakers[name] for pair in talkers for name in pair]),
     }
     if isinstance(model, CscModel):
-        weights = model.readout(encoded.query.float(), segments, encoded.segment_mask[:, None]).weights
+        weights = model.readout(query, segments, encoded.segment_mask[:, None]).weights
         arrays["attention"] = assign(weights, permutation)[:HEARD, :2].cpu().numpy()
         arrays["spans_s"] = np.array(segment_spans(model.encoder.config, segments.shape[2])) / config.sample_rate
         arrays["names"] = np.array([[f"{speakers[name]} ({name})" for name in pair] for pair in talkers[:HEARD]])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from csc_cli import seeds
-from csc_cli.errors import CscError, DataError, some
+from csc_cli.errors import CscError, DataError
 from csc_cli.progress import note
 from csc_cli.training import distributed
 from csc_cli.training.batches import MixtureBatch
@@ -126,7 +126,7 @@ class Stepper:
         """
         self.skipped += 1
         allowed = self.config.optimiser.skipped
-        message = f"step {step}: {what}, from the mixtures {some([name for part in parts for name in part.ids])}"
+        message = f"step {step}: {what}, from the mixtures {', '.join(name for part in parts for name in part.ids)}"
         if self.skipped > allowed:
             raise DataError(f"{message}; it was step {self.skipped} of the kind, the last checkpoint is whole: lower "
                             "optimiser.learning_rate")  # fmt: skip

@@ -32,8 +32,8 @@ def scheduled_names(config: ObjectiveConfig) -> list[str]:
 def value_at(weight: Weight, share: float) -> float:
     """A plain number as it is; a schedule linearly between its points, constant before and after them.
 
-    >>> value_at(((0.2, 0.0), (0.6, 4.0)), 0.3), value_at(((0.2, 0.0), (0.6, 4.0)), 0.9), value_at(5.0, 0.3)
-    (1.0, 4.0, 5.0)
+    >>> value_at(((0.2, 0.0), (0.6, 4.0)), 0.4), value_at(((0.2, 0.0), (0.6, 4.0)), 0.9), value_at(5.0, 0.3)
+    (2.0, 4.0, 5.0)
     """
     if isinstance(weight, float | int):
         return weight

@@ -58,7 +58,7 @@ def test_settings_come_from_a_file_and_options(data, tmp_path):
     [
         (["--set", "enrolment=1"], "did you mean 'enrollment'"),
         (["--set", "enrollment=0"], "enrollment=0"),
-        (["--set", "sir_db=[0,0]"], "holds a ratio twice"),
+        (["--set", "sir_db=[0,0]"], "holds a value twice"),
     ],
 )
 def test_failures_are_one_line(data, tmp_path, arguments, says):

@@ -93,13 +93,14 @@ def test_crops_are_full_of_speech(data, store, talkers):
 
 
 def test_a_crop_takes_the_most_active_where_half_is_not_to_be_had(tmp_path, data, store):
-    class Sparse:
-        sample_rate = RATE
+    class Sparse(AudioStore):
+        def __init__(self):
+            super().__init__((), RATE)
 
-        def active_range(self, utterance, speed):
+        def active_range(self, utterance, speed=1.0):
             return 0, 300 * 80
 
-        def speech(self, utterance, speed):
+        def speech(self, utterance, speed=1.0):
             active = np.zeros(300, bool)
             active[[0, 299]] = True
             active[140:160] = True

@@ -239,8 +239,8 @@ def test_aam_softmax_is_measured_without_its_margin(config: Config, batch: Mixtu
 def test_margin_grows_to_its_full_size(config: Config) -> None:
     settings = config("objective.aam_margin_warmup=0.5", "objective.guide_until=0.2", "optimiser.steps=100")
     found = [scheduled(settings, step) for step in (0, 10, 25, 50, 99)]
-    assert [margin for _, margin in found] == pytest.approx([0, 0.2, 0.5, 1, 1])
-    assert [guided for guided, _ in found] == pytest.approx([1, 0.5, 0, 0, 0])
+    assert [margin for _, margin, _ in found] == pytest.approx([0, 0.2, 0.5, 1, 1])
+    assert [guided for guided, _, _ in found] == pytest.approx([1, 0.5, 0, 0, 0])
 
 
 @pytest.mark.parametrize("chosen", [None, 4])
