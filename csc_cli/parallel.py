@@ -8,7 +8,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing.connection import wait
@@ -40,18 +40,26 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], nj: i
     # spawn, not fork: torch and numba threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(nj, context, initializer=_start_worker, initargs=(progress.is_quiet(),)) as pool:
-        queue = iter(items)
-        waiting = deque(pool.submit(function, item) for item in islice(queue, 4 * nj))
         try:
-            while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in islice(queue, 1))
-                yield result
+            yield from _in_order(pool, function, items, 4 * nj)
         except BrokenProcessPool as error:
             raise CscError(f"a worker process was killed, perhaps for memory; try --nj {nj // 2 or 1}") from error
-        finally:
-            for future in waiting:
-                future.cancel()
+
+
+def _in_order(
+    pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], ahead: int
+) -> Iterator[Result]:
+    """The results in the order of the items, of which at most `ahead` are under way."""
+    queue = iter(items)
+    waiting = deque(pool.submit(function, item) for item in islice(queue, ahead))
+    try:
+        while waiting:
+            result = waiting.popleft().result()
+            waiting.extend(pool.submit(function, item) for item in islice(queue, 1))
+            yield result
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def in_fresh_process(function: Callable[..., Result], *arguments: Any) -> Result:
@@ -78,16 +86,7 @@ def threaded_map(function: Callable[[Item], Result], items: Iterable[Item], nj: 
         yield from map(function, items)
         return
     with ThreadPoolExecutor(nj) as pool:
-        queue = iter(items)
-        waiting = deque(pool.submit(function, item) for item in islice(queue, 2 * nj))
-        try:
-            while waiting:
-                result = waiting.popleft().result()
-                waiting.extend(pool.submit(function, item) for item in islice(queue, 1))
-                yield result
-        finally:
-            for future in waiting:
-                future.cancel()
+        yield from _in_order(pool, function, items, 2 * nj)
 
 
 def _start_worker(quiet: bool) -> None:

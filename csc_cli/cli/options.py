@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from csc_cli import progress
+from csc_cli.kaldi.pipes import REFUSED
 
 
 def examples(*lines: str) -> str:
@@ -62,10 +63,10 @@ def _quiet(_ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
 
 def _no_pipes(ctx: click.Context, _param: click.Parameter, value: bool) -> bool:
     # By the environment, so that worker processes and jobs know it too.
-    before = os.environ.get("CSC_NO_PIPES")
+    before = os.environ.get(REFUSED)
     if value:
-        os.environ["CSC_NO_PIPES"] = "1"
-        ctx.call_on_close(lambda: os.environ.update({"CSC_NO_PIPES": before or "0"}))
+        os.environ[REFUSED] = "1"
+        ctx.call_on_close(lambda: os.environ.update({REFUSED: before or "0"}))
     return value
 
 

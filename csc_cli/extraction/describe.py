@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,10 @@ from typing import Any
 import yaml
 from torch import nn
 
-from csc_cli.errors import DataError
 from csc_cli.extraction.macs import Macs, count_macs
 from csc_cli.nn.encoder import SeparativeEncoder
 from csc_cli.nn.model import ModelConfig, SpeakerModel
 
-HISTORY = "train.jsonl"
 MIB = 1 << 20
 Members = list[tuple[str, nn.Module]]
 
@@ -105,25 +102,6 @@ def lengths(config: ModelConfig) -> dict[str, float]:
 def read_settings(path: Path) -> dict[str, Any]:
     """The complete config that a model was trained with. `load_model` has read it before."""
     return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-
-
-def last_figures(path: Path) -> dict[str, Any]:
-    """The last value of each figure of train.jsonl; empty where it was not trained.
-
-    Raises:
-        DataError: `path:line`, a line that is no figures; a half-written last line is passed over.
-    """
-    if not path.is_file():
-        return {}
-    figures: dict[str, Any] = {}
-    rows = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, row in enumerate(rows, 1):
-        try:
-            figures |= json.loads(row)
-        except (ValueError, TypeError) as error:
-            if number < len(rows):
-                raise DataError(f"{path}:{number}: not a line of JSON figures; remove it") from error
-    return figures
 
 
 def words(name: str, config: ModelConfig, facts: dict[str, Any]) -> Iterator[str]:

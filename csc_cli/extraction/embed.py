@@ -5,7 +5,7 @@ Legend: C streams, S segments, E dimensions, N frames.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -91,34 +91,47 @@ def embed_data_dir(
         ConfigError, DataError: of the model, the device, the data directory.
         DataError: at the end, where some recordings failed; the others' vectors are written.
     """
-    if sources and streams == "all":
-        raise ConfigError("--sources: each source is one talker; leave --streams all out")
-    if sources and vad is not None:
-        raise ConfigError("--sources: the decisions are on recordings, not on sources; leave --vad out")
-    if not active_db >= 0:
-        raise ConfigError(f"--active-db {active_db:g}: must be at least 0")
+    if sources:
+        _refuse_with_sources(streams, vad)
+    layout = Layout(streams, enroll, active_db)
     out = make_out(out_dir)
     data = DataDir.load(data_dir)
     talkers, data = true_sources(data) if sources else ({}, data)
     voiced = read_decisions(as_rspecifier(vad), list(data.by_id)) if vad is not None else None
     task = Task(open_model(model_dir, device), data, batch_seconds, resample, voiced)
-    layout = Layout(streams, enroll, active_db)
     identity = digest(task.identity, layout.settings)
     if is_whole(out / STAMP, identity):
         return f"{out}: already whole; nothing to do"
-    job = EmbedJob(task.model, Parts(out, digest(task.identity, enroll)), batch_seconds, enroll == "attention")
+    return _embed(out, task, layout, identity, talkers, nj)
+
+
+def _refuse_with_sources(streams: str, vad: str | None) -> None:
+    if streams == "all":
+        raise ConfigError("--sources: each source is one talker; leave --streams all out")
+    if vad is not None:
+        raise ConfigError("--sources: the decisions are on recordings, not on sources; leave --vad out")
+
+
+def _embed(out: Path, task: Task, layout: Layout, identity: str, talkers: Mapping[str, list[str]], nj: int) -> str:
+    """Embed the batches that are not done, write the tables, then the stamp; returns a line about them.
+
+    Args:
+        talkers: utt2streams of true sources; empty where recordings are embedded.
+    """
+    parts = Parts(out, digest(task.identity, layout.enroll))
+    job = EmbedJob(task.model, parts, task.batch_seconds, keep_segments=layout.enroll == "attention")
     batches, failures = task.batches(nj)
-    process(embed_batch, job, batches, lambda item: job.parts.is_done(item[0]), nj, "extracting")
+    process(embed_batch, job, batches, lambda item: parts.is_done(item[0]), nj, "extracting")
     (out / STAMP).unlink(missing_ok=True)
-    written = write_vectors(out, task.data, job.parts, len(batches), layout, lambda x: read_out(task.model.load(), x))
+    written = write_vectors(out, task.data, parts, len(batches), layout, lambda x: read_out(task.model.load(), x))
     failures += written.failures
-    if sources:
+    if talkers:
         write_map(out / "utt2streams", talkers)
         written.files.append(out / "utt2streams")
     if written.files:
         write_stamp(out / STAMP, identity, written.files, len(failures), layout.settings)
     if not failures:
-        job.parts.remove()
+        parts.remove()
     report_failures(out, failures, len(task.data.utterances))
     return written.summary
 

@@ -13,7 +13,7 @@ import numpy as np
 from csc_cli import dsp
 from csc_cli.errors import AudioError, CscError
 from csc_cli.extraction.cuts import Cut
-from csc_cli.kaldi.audio import length_samples, read_audio, read_header
+from csc_cli.kaldi.audio import frames_of, read_audio, read_header
 from csc_cli.kaldi.datadir import Utterance
 from csc_cli.kaldi.sources import place_of
 from csc_cli.kaldi.specifiers import is_pipe
@@ -57,19 +57,24 @@ def probe(
     A pipe's output may have no length in its header, and is read. `voiced` has the decisions on its frames by its id.
     """
     try:
-        header = read_header(utterance)
-        if header.sample_rate != sample_rate and not resample:
-            message = f"is at {header.sample_rate} Hz, the model at {sample_rate} Hz"
+        rate, samples = _rate_and_length(utterance)
+        if rate != sample_rate and not resample:
+            message = f"is at {rate} Hz, the model at {sample_rate} Hz"
             raise AudioError(f"{place_of(utterance)}: {message}; resample it, or leave --no-resample out")
-        if is_pipe(utterance.recording):
-            samples = len(read_audio(utterance)[0])
-        else:
-            samples = length_samples(utterance, header.sample_rate)
         if voiced is None:
-            return Recording(utterance, header.sample_rate, samples)
-        return _cut(utterance, header.sample_rate, samples, voiced[utterance.id])
+            return Recording(utterance, rate, samples)
+        return _cut(utterance, rate, samples, voiced[utterance.id])
     except CscError as error:
         return Failure(utterance.id, str(error))
+
+
+def _rate_and_length(utterance: Utterance) -> tuple[int, int]:
+    """Hz, and samples at that rate."""
+    if is_pipe(utterance.recording):
+        samples, rate = read_audio(utterance)
+        return rate, len(samples)
+    header = read_header(utterance)
+    return header.sample_rate, frames_of(utterance, header)
 
 
 def _cut(utterance: Utterance, sample_rate: int, samples: int, voiced: np.ndarray) -> Recording:

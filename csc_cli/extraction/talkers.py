@@ -5,13 +5,13 @@ Legend: K talkers, C streams, T samples.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from csc_cli.errors import AudioError
 from csc_cli.extraction.recordings import Recording
-from csc_cli.extraction.sources import SOURCES
+from csc_cli.extraction.sources import source_of, source_tables
 from csc_cli.kaldi.audio import read_audio
 from csc_cli.kaldi.datadir import DataDir
 
@@ -51,14 +51,12 @@ def talkers_of(data: DataDir, recording: Recording, samples: int, sample_rate: i
         AudioError: a source that cannot be read, or is of another length.
     """
     names = data.extra.get("utt2spks", {}).get(recording.id, "").split()
-    tables = sorted((name for name in data.extra if SOURCES.fullmatch(name)), key=lambda name: int(name[3:-4]))
-    files = [data.extra[name][recording.id] for name in tables if recording.id in data.extra[name]]
+    files = [table[recording.id] for table in source_tables(data).values() if recording.id in table]
     if not files or len(files) != len(names):
         return Talkers((), np.zeros((0, samples), np.float32))
     sources = np.zeros((len(files), samples), np.float32)
     for place, file in enumerate(files):
-        own = replace(recording.utterance, recording=file, recording_id=None, channel=0, start_s=0.0, end_s=None)
-        read, _ = read_audio(own, sample_rate)
+        read, _ = read_audio(source_of(recording.utterance, file), sample_rate)
         if len(read) != samples:
             message = f"has {len(read)} samples at {sample_rate} Hz, its mixture {samples}"
             raise AudioError(f"{file}: {message}; make the mixtures again")

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from csc_cli.errors import CscError
+from csc_cli.errors import ConfigError, CscError
 from csc_cli.extraction.activity import active_streams
 from csc_cli.extraction.parts import Parts
 from csc_cli.extraction.recordings import Failure
@@ -27,6 +27,10 @@ class Layout:
     streams: Literal["best", "all"]
     enroll: Literal["mean", "attention"]
     active_db: float
+
+    def __post_init__(self) -> None:
+        if not self.active_db >= 0:
+            raise ConfigError(f"--active-db {self.active_db:g}: must be at least 0")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from csc_cli.errors import DataError
 from csc_cli.kaldi.arrays import binary_of, read_array
+from csc_cli.kaldi.faults import HAS_BOM, without_bom
 
 LONGEST_KEY = 4096
 LARGEST = 1 << 14
@@ -50,8 +51,12 @@ class Template(NamedTuple):
         """The vectors (N, D) whose values begin at `starts` of `data`."""
         if not len(starts):
             return np.zeros((0, self.size // self.dtype.itemsize), self.dtype)
-        windows: np.ndarray = np.ndarray((len(data) - self.size + 1, self.size), np.uint8, data, strides=(1, 1))
-        return windows[starts].view(self.dtype)
+        return windows(data, self.size)[starts].view(self.dtype)
+
+
+def windows(data: bytes, size: int) -> np.ndarray:
+    """A view (len(data) - size + 1, size): the `size` bytes from each byte on."""
+    return np.ndarray((len(data) - size + 1, size), np.uint8, data, strides=(1, 1))
 
 
 def read_blocks(stream: IO[bytes], name: str) -> Iterator[Block]:
@@ -127,5 +132,5 @@ def read_key(stream: IO[bytes], name: str) -> str:
     if key.split() != [key] * bool(key) or (key and not byte) or (byte and not key) or len(token) > LONGEST_KEY:
         raise DataError(f"{name}: no 'KEY VALUE' where an entry should begin; is it an ark, and whole?")
     if key.startswith("\ufeff"):
-        raise DataError(f"{name}: begins with a byte order mark; remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' {name}")
+        raise DataError(f"{name}: {HAS_BOM}; {without_bom(name)}")
     return key

@@ -60,10 +60,7 @@ def read_audio(
         if sample_rate is not None and rate != sample_rate and not resample:
             raise AudioError(f"{where}: is at {rate} Hz, not {sample_rate} Hz; resample it, or allow resampling")
         start, stop = _span(source, _header(stream), where)
-        channel = _channel(source, stream.channels, where)
-        pieces = [np.ascontiguousarray(piece[:, channel]) for piece in _pieces(stream, start, stop, where)]
-    samples = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-    _check_finite(samples, where)
+        samples = _samples(stream, start, stop, _channel(source, stream.channels, where), where)
     if sample_rate is not None and rate != sample_rate:
         return dsp.resample(samples, rate, sample_rate), sample_rate
     return samples, rate
@@ -89,10 +86,7 @@ def read_part(utterance: Utterance, sample_rate: int, start: int, stop: int) -> 
         first, last = begin + start, min(begin + stop, end)
         if first >= last:
             return np.zeros(0, dtype=np.float32)
-        pieces = [np.ascontiguousarray(piece[:, channel]) for piece in _pieces(stream, first, last, where)]
-    samples = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-    _check_finite(samples, where)
-    return samples
+        return _samples(stream, first, last, channel, where)
 
 
 def read_header(source: Utterance | str | Path) -> Header:
@@ -122,18 +116,22 @@ def check_fits(source: Utterance | str | Path, header: Header) -> None:
     _channel(source, header.channels, where)
 
 
+def frames_of(source: Utterance | str | Path, header: Header) -> int:
+    """Samples, at its own rate, of an utterance whose recording has this header. Errors as `check_fits`."""
+    start, stop = _span(source, header, place_of(source))
+    return stop - start
+
+
 def duration_s(source: Utterance | str | Path) -> float:
     """Seconds of the utterance or recording, from its header. Errors as `read_audio`."""
     header = read_header(source)
-    start, stop = _span(source, header, place_of(source))
-    return (stop - start) / header.sample_rate
+    return frames_of(source, header) / header.sample_rate
 
 
 def length_samples(source: Utterance | str | Path, sample_rate: int) -> int:
     """The number of samples that `read_audio(source, sample_rate)` gives, from the header."""
     header = read_header(source)
-    start, stop = _span(source, header, place_of(source))
-    return dsp.resampled_length(stop - start, header.sample_rate, sample_rate)
+    return dsp.resampled_length(frames_of(source, header), header.sample_rate, sample_rate)
 
 
 def _header(stream: soundfile.SoundFile) -> Header:
@@ -176,6 +174,14 @@ def _pieces(stream: soundfile.SoundFile, start: int, stop: int, where: str) -> I
         raise AudioError(f"{where}: is damaged or truncated ({message}); restore it or remove it") from error
     if not read or (read < stop - start and stop < UNKNOWN_LENGTH):
         raise AudioError(f"{where}: is truncated: {read} of {stop - start} samples are there; restore it or remove it")
+
+
+def _samples(stream: soundfile.SoundFile, start: int, stop: int, channel: int, where: str) -> np.ndarray:
+    """The frames from `start` to `stop` of one channel (T,), all finite."""
+    pieces = [np.ascontiguousarray(piece[:, channel]) for piece in _pieces(stream, start, stop, where)]
+    samples = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    _check_finite(samples, where)
+    return samples
 
 
 def _check_finite(samples: np.ndarray, where: str) -> None:

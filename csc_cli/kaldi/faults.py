@@ -8,6 +8,14 @@ from pathlib import Path
 
 from csc_cli.errors import DataError, at
 
+BOM = b"\xef\xbb\xbf"
+HAS_BOM = "begins with a byte order mark"
+
+
+def without_bom(name: object = "FILE") -> str:
+    """The remedy where a file begins with a byte order mark."""
+    return f"remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' {name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:

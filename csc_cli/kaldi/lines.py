@@ -14,11 +14,11 @@ from typing import IO
 import numpy as np
 
 from csc_cli.errors import DataError, at
+from csc_cli.kaldi.faults import BOM, HAS_BOM, without_bom
 from csc_cli.kaldi.specifiers import open_input
 
 BLOCK_BYTES = 1 << 20
 STEP = 512
-BOM = b"\xef\xbb\xbf"
 
 
 @contextmanager
@@ -48,9 +48,7 @@ class LineFile:
         if not start:
             raise DataError(f"{name}: is empty; it has no entries")
         if start == BOM:
-            raise DataError(
-                at(name, 1, "begins with a byte order mark; remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE")
-            )
+            raise DataError(at(name, 1, f"{HAS_BOM}; {without_bom()}"))
 
     def line(self, position: int) -> bytes:
         """The line that begins there."""

@@ -68,7 +68,16 @@ class PairReader:
         message = f"{_fields(data, error.start)} fields, not {width}; write {self.form.line}"
         return DataError(at(self.name, self.lines + error.line + 1, message))
 
+    def bad_word(
+        self, bad: np.ndarray, data: np.ndarray, starts: np.ndarray, ends: np.ndarray, what: str, message: str
+    ) -> DataError:
+        """The error of the first third field of the last block that is `bad` (L,), with its line."""
+        place = int(np.argmax(bad))
+        word = data[starts[place] : ends[place]].tobytes().decode("utf-8", "replace")
+        return DataError(at(self.name, self.lines + place + 1, f"the {what} '{word}' {message}"))
+
     def pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The names of the enrollments and tests, and the codes (N,) of each pair. Raises DataError: no UTF-8."""
         try:
             names = self.enroll.decode(), self.test.decode()
         except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from csc_cli.kaldi.archives import Template
+from csc_cli.kaldi.archives import Template, windows
 from csc_cli.kaldi.opened import OpenArchives
 
 DIGITS = 18  # of an offset at most
@@ -85,11 +85,6 @@ def _numbers(text: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarr
             return None
         values += digits * 10**place
     return values
-
-
-def windows(data: bytes, size: int) -> np.ndarray:
-    """A view (len(data) - size + 1, size): the `size` bytes from each byte on."""
-    return np.ndarray((len(data) - size + 1, size), np.uint8, data, strides=(1, 1))
 
 
 def gather(places: Places, archives: OpenArchives, template: Template) -> tuple[np.ndarray, np.ndarray]:

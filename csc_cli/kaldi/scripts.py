@@ -13,6 +13,7 @@ import numpy as np
 
 from csc_cli.errors import DataError, at
 from csc_cli.kaldi.archives import Block, Template
+from csc_cli.kaldi.faults import HAS_BOM, without_bom
 from csc_cli.kaldi.opened import OpenArchives
 from csc_cli.kaldi.places import Places, gather, parse_regular, places_of
 from csc_cli.kaldi.specifiers import Rspecifier, open_input
@@ -73,7 +74,7 @@ def parse_line(row: bytes) -> tuple[str, str]:
         except UnicodeEncodeError:
             raise DataError("a key that is not UTF-8 text; correct the line") from None
         if key.startswith("\ufeff"):
-            raise DataError("begins with a byte order mark; remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' FILE")
+            raise DataError(f"{HAS_BOM}; {without_bom()}")
     return key, name
 
 

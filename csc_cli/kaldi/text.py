@@ -14,10 +14,9 @@ from pathlib import Path
 
 from csc_cli.errors import DataError
 from csc_cli.files import open_atomic
-from csc_cli.kaldi.faults import Fault, raise_first
+from csc_cli.kaldi.faults import BOM, HAS_BOM, Fault, raise_first, without_bom
 from csc_cli.kaldi.specifiers import Rspecifier, is_pipe, open_input, unwritable
 
-BOM = b"\xef\xbb\xbf"
 ARK = re.compile(r"[a-z, ]*\bark\b[a-z, ]*:")
 
 
@@ -114,8 +113,7 @@ def _parse_faulty(path: Path, data: bytes, in_order: bool, values: bool) -> Tabl
     rows = data.removesuffix(b"\n").split(b"\n")
     if data.startswith(BOM):
         rows[0] = rows[0].removeprefix(BOM)
-        remedy = f"remove it: sed -i '1s/^\\xEF\\xBB\\xBF//' {path}"
-        table.faults.append(Fault(path, 1, "begins with a byte order mark", remedy))
+        table.faults.append(Fault(path, 1, HAS_BOM, without_bom(path)))
     crlf = [number for number, row in enumerate(rows, 1) if row.endswith(b"\r")]
     if crlf:
         remedy = f"convert it to Unix line ends: sed -i 's/\\r$//' {path}"

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from csc_cli.errors import DataError, at
+from csc_cli.errors import DataError
 from csc_cli.kaldi.decimals import Encoded, LineWriter, match_words, parse_numbers
 from csc_cli.kaldi.matching import match
 from csc_cli.kaldi.pairs import Form, PairReader
@@ -119,10 +119,8 @@ def read_trials(path: str | Path, form: Literal["kaldi", "voxceleb"] = "kaldi") 
     for data, starts, ends in reader.blocks():
         codes = match_words(data, starts, ends, words)
         if codes.min() < 0:
-            at_ = int(np.argmax(codes < 0))
-            word = data[starts[at_] : ends[at_]].tobytes().decode("utf-8", "replace")
-            message = f"the key '{word}' is neither {' nor '.join(repr(word.decode()) for word in words)}"
-            raise DataError(at(path, reader.lines + at_ + 1, f"{message}; correct it"))
+            wanted = " nor ".join(repr(word.decode()) for word in words)
+            raise reader.bad_word(codes < 0, data, starts, ends, "key", f"is neither {wanted}; correct it")
         target.append(codes == 0)
     return Trials(*reader.pairs(), np.concatenate(target) if target else None)
 
@@ -164,10 +162,8 @@ def read_scores(path: str | Path) -> Scores:
     for data, starts, ends in reader.blocks():
         values = parse_numbers(data, starts, ends)
         if not np.isfinite(values).all():
-            at_ = int(np.argmax(~np.isfinite(values)))
-            word = data[starts[at_] : ends[at_]].tobytes().decode("utf-8", "replace")
-            message = f"the score '{word}' is not a finite number; score again"
-            raise DataError(at(path, reader.lines + at_ + 1, message))
+            message = "is not a finite number; score again"
+            raise reader.bad_word(~np.isfinite(values), data, starts, ends, "score", message)
         score.append(values)
     return Scores(*reader.pairs(), np.concatenate(score))
 

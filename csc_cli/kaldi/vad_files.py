@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from csc_cli.errors import AudioError, CscError, DataError, some
-from csc_cli.kaldi.audio import length_samples, read_audio, read_header
+from csc_cli.kaldi.audio import frames_of, read_audio, read_header
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.opened import OpenArchives
 from csc_cli.kaldi.specifiers import split_offset, split_range
@@ -179,8 +179,8 @@ class VadTable:
         try:
             with OpenArchives(self.scp, read_numbers) as archives:
                 voiced = archives.read(self.places[utterance.id]) != 0
-            rate = read_header(utterance).sample_rate
-            return speech_ranges(voiced, length_samples(utterance, rate), rate) / rate
+            header = read_header(utterance)
+            return speech_ranges(voiced, frames_of(utterance, header), header.sample_rate) / header.sample_rate
         except DataError as error:
             raise DataError(f"{self.scp}: '{utterance.id}': {error}") from error
 

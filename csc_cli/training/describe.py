@@ -9,11 +9,13 @@ from typing import Any
 
 from csc_cli import config as configs
 from csc_cli.errors import ConfigError
-from csc_cli.extraction.describe import HISTORY, describe_network, last_figures, read_settings, words
+from csc_cli.extraction.describe import describe_network, read_settings, words
 from csc_cli.extraction.memory import inference_memory
 from csc_cli.nn.model import SETTINGS, SpeakerModel, load_model, new_model, pick_device
 from csc_cli.training.config import TrainConfig
 from csc_cli.training.footprint import training_memory
+from csc_cli.training.history import HISTORY
+from csc_cli.training.history import read as read_history
 
 
 def describe(
@@ -59,7 +61,15 @@ def _open_model(directory: Path, overrides: Sequence[str]) -> tuple[SpeakerModel
     if overrides:
         raise ConfigError(f"{directory}: is trained; --set is for config files, of which nothing is trained yet")
     model = load_model(directory)
-    return model, {"settings": read_settings(directory / SETTINGS), "training": last_figures(directory / HISTORY)}
+    return model, {"settings": read_settings(directory / SETTINGS), "training": _last_figures(directory / HISTORY)}
+
+
+def _last_figures(path: Path) -> dict[str, Any]:
+    """The last value of each figure of train.jsonl; empty where it was not trained."""
+    figures: dict[str, Any] = {}
+    for row in read_history(path):
+        figures |= row
+    return figures
 
 
 def _open_config(path: Path, overrides: Sequence[str]) -> tuple[SpeakerModel, dict[str, Any]]:

@@ -13,23 +13,28 @@ from csc_cli.files import open_atomic
 from csc_cli.training.board import Board
 from csc_cli.training.examples import Draw, Examples
 
+HISTORY = "train.jsonl"
+
 
 def read(path: Path) -> list[dict[str, Any]]:
     """All lines of a history; a half-written last line (a killed run) is left out.
 
     Raises:
-        DataError: another line is damaged.
+        DataError: another line is damaged, or no JSON object.
     """
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     rows = []
     for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number < len(lines):
-                raise DataError(at(path, number, "not a line of JSON; remove it")) from error
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict):
+            rows.append(row)
+        elif number < len(lines):
+            raise DataError(at(path, number, "not a line of JSON figures; remove it"))
     return rows
 
 
@@ -38,7 +43,7 @@ class History:
 
     def __init__(self, directory: Path, step: int) -> None:
         """`step` is the number of steps done: later rows belong to a run that was cut off."""
-        self.path = directory / "train.jsonl"
+        self.path = directory / HISTORY
         kept = [row for row in read(self.path) if row["step"] <= step]
         with open_atomic(self.path) as stream:
             stream.writelines(json.dumps(row) + "\n" for row in kept)

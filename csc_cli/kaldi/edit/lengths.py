@@ -19,13 +19,25 @@ def durations_s(data: Tables, known: Mapping[str, float] | None = None) -> dict[
         DataError: no table has them and there is no wav.scp; a number that is none.
         AudioError: a recording that cannot be opened.
     """
-    table = data.of.get("utt2dur", {})
-    if all(utterance in table for utterance in data.utt2spk):
-        return {utterance: _seconds(data, "utt2dur", utterance, table[utterance]) for utterance in data.utt2spk}
+    told = numbers_of(data, "utt2dur")
+    if told:
+        return told
     known = known or {}
     if "segments" in data.of:
         return {utterance: _segment_s(data, utterance, known) for utterance in data.utt2spk}
     return {utterance: _recording_s(data, utterance, known) for utterance in track(data.utt2spk, "recordings")}
+
+
+def numbers_of(data: Tables, name: str) -> dict[str, float]:
+    """The number that a table has for each utterance; empty where it lacks one of them.
+
+    Raises:
+        DataError: a number that is none.
+    """
+    table = data.of.get(name, {})
+    if not data.utt2spk.keys() <= table.keys():
+        return {}
+    return {utterance: _number(table[utterance], f"{data.path / name}: '{utterance}'") for utterance in data.utt2spk}
 
 
 def _segment_s(data: Tables, utterance: str, known: Mapping[str, float]) -> float:
@@ -45,8 +57,8 @@ def _recording_s(data: Tables, recording: str, known: Mapping[str, float]) -> fl
     return duration_s(data.of["wav.scp"][recording])
 
 
-def _seconds(data: Tables, name: str, key: str, text: str) -> float:
+def _number(text: str, where: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise DataError(f"{data.path / name}: '{key} {text}' has no number of seconds; correct it") from None
+        raise DataError(f"{where}: '{text}' is no number; correct it, or remove the file") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from csc_cli.errors import DataError, some
+from csc_cli.kaldi.edit.lengths import durations_s, numbers_of
 from csc_cli.kaldi.edit.tables import Tables, read_tables, refuse_own_folder
 from csc_cli.kaldi.text import parse
 from csc_cli.progress import note
@@ -117,18 +118,5 @@ def drand48(seed: int) -> Iterator[float]:
 
 
 def _lengths(data: Tables) -> dict[str, float]:
-    """A length of each utterance, from the first table that has one: frames or seconds; else from the audio."""
-    for name in ("utt2num_frames", "utt2dur"):
-        table = data.of.get(name, {})
-        if all(utterance in table for utterance in data.utt2spk):
-            return {utterance: _number(table[utterance], f"{data.path / name}: '{utterance}'") for utterance in table}
-    from csc_cli.kaldi.edit.lengths import durations_s
-
-    return durations_s(data)
-
-
-def _number(text: str, where: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise DataError(f"{where}: '{text}' is no number; correct it, or remove the file") from None
+    """A length of each utterance: frames where a table has them, else seconds."""
+    return numbers_of(data, "utt2num_frames") or durations_s(data)
