@@ -22,9 +22,10 @@ def mixtures() -> None:
 @options.nj
 @options.quiet
 def check(directory: Path, nj: int) -> None:
-    """Compare the files of DIRECTORY, which csc simulate or csc trials made, with their checksums in sha256sums.
+    """Compare a folder of mixtures with its checksums.
 
-    Each file that is gone or not what was written is a line. The exit status is 0 only where there is none.
+    DIRECTORY was made by csc simulate, or is a part of what csc trials made; its sha256sums says what was written. Each
+    file that is gone or not what was written is a line. The exit status is 0 only where there is none.
     """
     from csc_cli.mixtures.checksums import check_sums
 
@@ -49,16 +50,17 @@ def check(directory: Path, nj: int) -> None:
 @click.option(
     "--mixture", metavar="NAME", help="The folder of mixtures within SRC, where there are several: mix_clean, mix_both."
 )
-@options.listed("--utt2spks", help="Lines 'MIXTURE SPEAKER ...': who is heard.  [default: what LibriMix's ids say]")
+@options.listed("--utt2spks", help="Lines 'MIXTURE SPEAKER ...': who is heard.  [default: what SRC or its ids say]")
 @click.option("--no-audio", is_flag=True, help="Do not read the headers of the recordings.")
 @options.nj
+@options.no_pipes
 @options.quiet
 def import_(src: Path, out: Path, mixture: str | None, utt2spks: Path | None, no_audio: bool, nj: int) -> None:
-    """Make OUT, a data directory with wav.scp, spk1.scp, spk2.scp, ... and utt2spks, of the mixtures in SRC.
+    """Make a data directory of mixtures of LibriMix's, wsj0-2mix's or ESPnet's.
 
-    SRC is a data directory of ESPnet's enhancement recipes; a folder that has mix*, s1, s2, ... and perhaps noise
-    (LibriMix, WHAM, wsj0-2mix); or a mixture_*.csv of LibriMix. No audio is copied. csc separate, csc extract --sources
-    and csc evaluate take OUT.
+    OUT gets wav.scp, spk1.scp, spk2.scp, ... and utt2spks. SRC is a data directory of ESPnet's enhancement recipes; a
+    folder that has mix*, s1, s2, ... and perhaps noise (LibriMix, WHAM, wsj0-2mix); or a mixture_*.csv of LibriMix. No
+    audio is copied. csc separate, csc extract --sources and csc evaluate take OUT.
     """
     from csc_cli.mixtures.ready import import_mixtures
 
@@ -74,11 +76,12 @@ def import_(src: Path, out: Path, mixture: str | None, utt2spks: Path | None, no
 @options.existing("directory")
 @options.output("out")
 @options.listed("--text", help="Transcripts of the utterances that were mixed, for text_spk1, text_spk2, ...")
+@options.no_pipes
 def export(directory: Path, out: Path, text: Path | None) -> None:
-    """Make OUT, the data directory of the mixtures in DIRECTORY that ESPnet's enhancement recipes read.
+    """Make the data directory that ESPnet's enhancement recipes read.
 
-    It has wav.scp, spk1.scp, spk2.scp, ..., noise1.scp, utt2spk and spk2utt, each with all mixtures and with absolute
-    names. No audio is copied.
+    OUT, of the mixtures in DIRECTORY, has wav.scp, spk1.scp, spk2.scp, ..., noise1.scp, utt2spk and spk2utt, each with
+    all mixtures and with absolute names. No audio is copied.
     """
     from csc_cli.mixtures.espnet import export_espnet
 

@@ -39,7 +39,7 @@ class NumberOrRange(click.ParamType):
     help="Settings (conf/mixtures); without it the defaults, with whole utterances in place of crops.",
 )  # fmt: skip
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Any key of the settings; repeatable.")
-@click.option("--num", type=click.IntRange(min=1), help="Mixtures; default: as many as DATA has utterances.")
+@click.option("--num", type=click.IntRange(min=1), help="Mixtures.  [default: as many as DATA has utterances]")
 @click.option(
     "--talkers", type=NumberOrRange(), default="2", show_default=True, metavar="N|LOW-HIGH",
     help="In each mixture; of 1-3, each number is as likely.",

@@ -7,7 +7,6 @@ rate, then all cut to the shortest source (min) or filled up to the longest (max
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from csc_cli.kaldi.audio import read_header
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.mixtures.manifest import Clip, Mixture, Noise, Source, write_mixtures
 from csc_cli.progress import track
+from csc_cli.text_files import read_csv
 
 # LibriMix's name of a set -> the end of its table's name.
 SETS = {"train-100": "train-clean-100", "train-360": "train-clean-360", "dev": "dev-clean", "test": "test-clean"}
@@ -131,14 +131,13 @@ def read_table(path: Path, talkers: int) -> list[Row]:
     columns = [f"source_{n}_{what}" for n in range(1, talkers + 1) for what in ("path", "gain")]
     columns = ["mixture_ID", *columns, "noise_path", "noise_gain"]
     rows: dict[str, Row] = {}
-    with open(path, encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream)
-        if missing := [name for name in columns if name not in (reader.fieldnames or ())]:
-            raise DataError(at(path, 1, f"has no columns {some(missing)}; is it a table of {talkers} talkers?"))
-        for fields in reader:
-            row = _row(fields, talkers, path, reader.line_num)
-            if rows.setdefault(row.id, row) is not row:
-                raise DataError(at(path, row.line, f"the mixture '{row.id}' comes twice; keep one"))
+    there, lines = read_csv(path)
+    if missing := [name for name in columns if name not in there]:
+        raise DataError(at(path, 1, f"has no columns {some(missing)}; is it a table of {talkers} talkers?"))
+    for line, fields in lines:
+        row = _row(fields, talkers, path, line)
+        if rows.setdefault(row.id, row) is not row:
+            raise DataError(at(path, row.line, f"the mixture '{row.id}' comes twice; keep one"))
     if not rows:
         raise DataError(f"{path}: has no mixtures; download it again")
     return list(rows.values())

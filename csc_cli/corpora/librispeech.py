@@ -18,6 +18,7 @@ from csc_cli.corpora.walk import folders, names, not_found
 from csc_cli.errors import ConfigError, DataError, at, nearest, some
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.text import without_gc
+from csc_cli.text_files import read_text
 
 # MD5 as on the pages of openslr.org/12 and /31.
 MD5 = {
@@ -84,7 +85,7 @@ def read_speakers(path: Path) -> dict[str, str]:
         DataError: with `path:line`, for a line of another form.
     """
     sexes = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         if line.strip() and not line.startswith(";"):
             fields = [field.strip() for field in line.split("|")]
             if len(fields) < 5 or not fields[0].isdigit() or fields[1] not in ("M", "F"):
@@ -123,12 +124,8 @@ def read_subset(folder: Path, sexes: dict[str, str]) -> DataDir:
 
 
 def _transcripts(path: Path) -> dict[str, str]:
-    try:
-        with open(path, encoding="utf-8") as stream:
-            lines = (line.rstrip("\n").partition(" ") for line in stream)
-            return {key: words for key, _, words in lines if key}
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}; unpack the subset again") from error
+    lines = (line.partition(" ") for line in read_text(path).split("\n"))
+    return {key: words for key, _, words in lines if key}
 
 
 def _check_chapter(place: Path, reader: str, chapter: str, files: list[str], spoken: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from csc_cli.corpora.archives import Archive, download
 from csc_cli.corpora.download import Remote
-from csc_cli.corpora.walk import folders, names, not_found
+from csc_cli.corpora.walk import find, folders, names
 from csc_cli.errors import DataError
 from csc_cli.kaldi.datadir import DataDir, Utterance
 
@@ -40,21 +40,14 @@ def prepare_musan(source: Path, data: Path) -> str:
     Raises:
         DataError: a kind is not there or has no recordings, or two recordings have one name.
     """
-    root = _find(source)
+    remedy = "give the folder that the archive of https://www.openslr.org/17 unpacks to"
+    root = find((source, source / "musan"), KINDS, remedy)
     made = {kind: _read(root / kind, kind) for kind in KINDS}
     lines = []
     for kind, part in made.items():
         part.save(data / kind)
         lines.append(f"{data / kind}: {len(part.utterances)} recordings")
     return "\n".join(lines)
-
-
-def _find(source: Path) -> Path:
-    places = (source, source / "musan")
-    for folder in places:
-        if all((folder / kind).is_dir() for kind in KINDS):
-            return folder
-    raise not_found(places, KINDS, "give the folder that the archive of https://www.openslr.org/17 unpacks to")
 
 
 def _read(folder: Path, kind: str) -> DataDir:

@@ -19,9 +19,10 @@ from pathlib import Path
 from csc_cli.corpora.archives import Archive, download
 from csc_cli.corpora.download import Remote
 from csc_cli.corpora.folder import clean_id
-from csc_cli.corpora.walk import folders, names, not_found
+from csc_cli.corpora.walk import find, folders, names
 from csc_cli.errors import DataError, at
 from csc_cli.kaldi.datadir import DataDir, Utterance
+from csc_cli.text_files import read_text
 
 ARCHIVE = Remote("https://www.openslr.org/resources/28/rirs_noises.zip", "md5:e6f48e257286e05de56413b4779d8ffb")
 _POINT, _REAL, _SIMULATED = "pointsource_noises", "real_rirs_isotropic_noises", "simulated_rirs"
@@ -69,7 +70,8 @@ def prepare_rirs_noises(source: Path, data: Path) -> str:
     Raises:
         DataError: a folder is not there or has no recordings, or a line of a list has another form.
     """
-    root = _find(source)
+    remedy = "give the folder that the archive of https://www.openslr.org/28 unpacks to"
+    root = find((source, source / "RIRS_NOISES"), (_POINT, _REAL, _SIMULATED), remedy)
     made = {name: _Made() for name in ("simulated_rirs", "real_rirs", "pointsource_noises", "isotropic_noises")}
     _simulated(root / _SIMULATED, made["simulated_rirs"])
     _real(root / _REAL, made["real_rirs"], made["isotropic_noises"])
@@ -83,15 +85,6 @@ def prepare_rirs_noises(source: Path, data: Path) -> str:
         rooms = len(set(part.tables.get("utt2room", {}).values()))
         lines.append(f"{data / name}: {len(part.paths)} recordings{f' of {rooms} rooms' if rooms else ''}")
     return "\n".join(lines)
-
-
-def _find(source: Path) -> Path:
-    places = (source, source / "RIRS_NOISES")
-    wanted = (_POINT, _REAL, _SIMULATED)
-    for folder in places:
-        if all((folder / name).is_dir() for name in wanted):
-            return folder
-    raise not_found(places, wanted, "give the folder that the archive of https://www.openslr.org/28 unpacks to")
 
 
 def _simulated(folder: Path, made: _Made) -> None:
@@ -141,8 +134,11 @@ def _list(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """
     if not path.is_file():
         return
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        words = shlex.split(line)
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
+        try:
+            words = shlex.split(line)
+        except ValueError:  # a quotation that does not end
+            words = []
         options = words[:-1]
         if (
             not words

@@ -14,6 +14,7 @@ from pathlib import Path
 from csc_cli.corpora.archives import Archive, download
 from csc_cli.corpora.download import Remote
 from csc_cli.corpora.parts import draw_evenly, of_speakers, write_parts
+from csc_cli.corpora.walk import find
 from csc_cli.errors import DataError, some
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.text import read_map
@@ -81,18 +82,9 @@ def _traits(data: DataDir) -> dict[str, tuple[str, float]]:
 
 def _find(source: Path) -> Path:
     """The folder that has train and test."""
-    places = (source, source / "speechocean762")
-    for folder in places:
-        if all((folder / part / name).is_file() for part in ("train", "test") for name in _REQUIRED):
-            return folder
-    folder = next((place for place in reversed(places) if place.is_dir()), source)
-    missing = [f"{part}/{name}" for part in ("train", "test") for name in _REQUIRED]
-    missing = [name for name in missing if not (folder / name).is_file()]
-    looked = " and ".join(map(str, places))
-    raise DataError(
-        f"{folder}: {', '.join(missing)} not found (looked in {looked}); give the folder that the archive of "
-        "https://www.openslr.org/101 unpacks to, with train/, test/ and WAVE/"
-    )
+    wanted = [f"{part}/{name}" for part in ("train", "test") for name in _REQUIRED]
+    remedy = "give the folder that the archive of https://www.openslr.org/101 unpacks to, with train/, test/ and WAVE/"
+    return find((source, source / "speechocean762"), wanted, remedy)
 
 
 def _read(folder: Path, part: str) -> DataDir:

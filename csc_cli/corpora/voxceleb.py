@@ -22,9 +22,11 @@ from csc_cli.errors import DataError, at, some
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.text import without_gc
 from csc_cli.progress import note, track
+from csc_cli.text_files import read_text
 
 PARTS = ("voxceleb1_dev", "voxceleb1_test", "voxceleb2_dev", "voxceleb2_test")
 PLACES = ("", "voxceleb1", "voxceleb2", "VoxCeleb1", "VoxCeleb2", "vox1", "vox2")
+META = ("vox1_meta.csv", "vox2_meta.csv")
 ENDINGS = (".wav", ".flac", ".m4a")
 _SPEAKER = re.compile(r"id(\d{5})")
 _FIRST_OF_VOXCELEB1 = 10001
@@ -121,7 +123,7 @@ def read_metadata(places: tuple[Path, ...]) -> dict[str, tuple[str, str]]:
     for path in (folder / sub / name for folder in places for sub in ("", "meta") for name in META):
         if not path.is_file():
             continue
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path, "utf-8-sig").splitlines()
         for number, line in enumerate(lines[1:], start=2):
             fields = [field.strip() for field in re.split(r"\t|,", line)]
             if len(fields) < 4 or fields[2] not in ("m", "f") or fields[-1] not in ("dev", "test"):
@@ -130,9 +132,6 @@ def read_metadata(places: tuple[Path, ...]) -> dict[str, tuple[str, str]]:
                 )
             speakers[fields[0]] = (fields[2], fields[-1])
     return speakers
-
-
-META = ("vox1_meta.csv", "vox2_meta.csv")
 
 
 def _recordings(folder: Path, speaker: str) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,14 @@ def names(path: str | Path) -> list[str]:
     return sorted(entry.name for entry in _scan(path) if not entry.name.startswith("."))
 
 
+def find(places: Sequence[Path], wanted: Sequence[str], remedy: str) -> Path:
+    """The first of `places` that has all of `wanted` (folders or files). Raises DataError as `not_found` says."""
+    for folder in places:
+        if all((folder / name).exists() for name in wanted):
+            return folder
+    raise not_found(places, wanted, remedy)
+
+
 def not_found(places: Sequence[Path], wanted: Sequence[str], remedy: str) -> DataError:
     """The error that says which of `wanted` are not in the likeliest of `places`, and where was looked."""
     there = [place for place in places if place.is_dir()]

@@ -73,6 +73,4 @@ def _fault(folder: Path, row: tuple[int, str, str]) -> Fault | None:
         message = f"{name} is not what was written"
     except OSError as error:
         message = f"{name} cannot be read: {error.strerror}"
-    return Fault(
-        folder / SUMS, line, message, "restore it, or remove it and run the command that made the folder again"
-    )
+    return Fault(folder / SUMS, line, message, AGAIN)

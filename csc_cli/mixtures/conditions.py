@@ -144,8 +144,11 @@ def draw_gaps(config: GapConfig, generators: Generators, count: int, rate: int) 
     gaps: list[tuple[int, ...]] = []
     for _ in range(count):
         rng = generators.strikes("gaps", config.probability)
-        number = 0 if rng is None else int(rng.integers(config.number[0], config.number[1] + 1))
-        gaps.append(tuple(max(1, round(uniform(rng, config.seconds) * rate)) for _ in range(number) if rng is not None))
+        own: list[int] = []
+        if rng is not None:
+            number = int(rng.integers(config.number[0], config.number[1] + 1))
+            own = [max(1, round(uniform(rng, config.seconds) * rate)) for _ in range(number)]
+        gaps.append(tuple(own))
     return gaps
 
 

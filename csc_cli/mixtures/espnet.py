@@ -37,7 +37,7 @@ def export_espnet(source: Path, out: Path, text: Path | None = None) -> str:
     if (out / "wav.scp").exists():
         raise DataError(f"{out}: holds a data directory already; give another folder")
     data = DataDir.load(source)
-    if "segments" in {path.name for path in source.iterdir()}:
+    if (source / "segments").exists():
         raise DataError(f"{source}: mixtures are parts of recordings (segments); ESPnet needs a file for each")
     talkers = _talkers(data)
     texts = _texts(source, read_map(text), text, talkers) if text is not None else {}

@@ -11,7 +11,7 @@ from csc_cli import seeds
 from csc_cli.errors import DataError
 from csc_cli.kaldi.audio import length_samples
 from csc_cli.kaldi.datadir import DataDir, Utterance
-from csc_cli.mixtures.conditions import draw_noise, with_clips
+from csc_cli.mixtures.conditions import DIGITS, draw_noise, uniform, with_clips
 from csc_cli.mixtures.draw import Draw
 from csc_cli.mixtures.listed import Listed
 from csc_cli.mixtures.manifest import Mixture, Source
@@ -20,7 +20,6 @@ from csc_cli.mixtures.settings import MixtureConfig
 from csc_cli.mixtures.store import AudioStore
 
 TRIES = 100
-DIGITS = 6
 Part = tuple[int, int, int]  # start, length, onset
 
 
@@ -52,7 +51,7 @@ class ListedDraw(Draw):
             Source(utterance.id, utterance.speaker, start, length, onset, level_db)
             for utterance, (start, length, onset), level_db in zip(self.utterances, parts, levels, strict=False)
         )
-        noise = draw_noise(rng, self.config.noise, self.level_db) if self.case == "noisy" else None
+        noise = draw_noise(rng, self.config.noise, self.level_db)
         if noise is not None:
             noise = with_clips(noise, self.config.noise, rng, store, total, self.voices)
         return Mixture(self.id, self.config.sample_rate, total, sources, noise, None, self.condition)
@@ -132,9 +131,9 @@ def _draws(
 
 
 def _ratio(config: ListConfig, rng: np.random.Generator) -> float:
-    low, high = config.sir_db
     if not config.sir_step_db:
-        return round(low + (high - low) * rng.random(), DIGITS)
+        return uniform(rng, config.sir_db)
+    low, high = config.sir_db
     steps = int((high - low) / config.sir_step_db + 1e-9)
     return round(low + config.sir_step_db * int(rng.integers(steps + 1)), DIGITS)
 
@@ -162,8 +161,7 @@ class Chooser:
         self._check(target.id, avoid)
         one = length_samples(target, self.config.sample_rate) if overlapped else 0
         for _ in range(TRIES):
-            low, high = self.config.overlap
-            overlap = round(low + (high - low) * rng.random(), DIGITS)
+            overlap = uniform(rng, self.config.overlap)
             for _ in range(TRIES):
                 other = self._draw(avoid, rng)
                 two = length_samples(other, self.config.sample_rate) if overlapped else 0

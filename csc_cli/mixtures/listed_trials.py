@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,13 +11,12 @@ from csc_cli import config as configs
 from csc_cli.files import open_atomic, sha256
 from csc_cli.kaldi.datadir import DataDir
 from csc_cli.kaldi.text import read_map, write_map
-from csc_cli.mixtures.draw import Draw
 from csc_cli.mixtures.listed import Form, Listed, read_list
 from csc_cli.mixtures.listed_draws import enroll_draws, test_draws
 from csc_cli.mixtures.manifest import read_mixtures
 from csc_cli.mixtures.presets import ListConfig
-from csc_cli.mixtures.produce import PLAN, Job, Product, data_digest, produce
-from csc_cli.mixtures.readme import Row, list_readme
+from csc_cli.mixtures.produce import PLAN, Product, data_digest, jobs_of, produce
+from csc_cli.mixtures.readme import list_readme, rows_by_condition
 from csc_cli.mixtures.split import refuse_shared_ids
 from csc_cli.mixtures.surroundings import Surroundings
 
@@ -58,8 +57,7 @@ def make_listed_trials(
     stamp = {"settings": configs.to_dict(config), "seed": seed, "data": data_digest(data), "list": sha256(trials)}
     stamp |= {"form": form} | ({"interferers": data_digest(pool)} if interferers else {})
     surroundings = Surroundings(config.noise.data)
-    surroundings.check()
-    stamp |= {"surroundings": surroundings.digest()} if surroundings.digest() else {}
+    stamp |= surroundings.stamp()
     mixed = config.enrollment == "mixture"
     parts = (
         ("enroll", enroll_draws, Product(audio=audio, references=mixed, own_speaker=mixed)),
@@ -68,13 +66,8 @@ def make_listed_trials(
     totals = (len({one.id for ones in listed.enroll.values() for one in ones}), len(listed.tests))
     for (part, draws, product), total in zip(parts, (totals[0], totals[1] * len(config.conditions)), strict=True):
         made = sorted(draws(listed, pool, config, seed), key=lambda draw: draw.id)
-        produce(out / part, stamp, partial(_jobs, out / part, made, surroundings), total, product, nj)
+        produce(out / part, stamp, partial(jobs_of, out / part, partial(iter, made), surroundings), total, product, nj)
     return _write(out, trials, listed, config, preset, seed, data, pool)
-
-
-def _jobs(out: Path, draws: Iterable[Draw], surroundings: Surroundings) -> Iterator[Job]:
-    for line, draw in enumerate(draws, start=1):
-        yield Job(f"{out / PLAN}:{line}", draw, draw.needed, None, surroundings)
 
 
 def _write(
@@ -83,7 +76,8 @@ def _write(
     heard = {part: {mixture.id: mixture for mixture in read_mixtures(out / part / PLAN)} for part in ("enroll", "test")}
     tests = heard["test"]
     overlaps = read_map(out / "test" / "utt2overlap")
-    write_map(out / "utt2cond", {id: mixture.condition for id, mixture in tests.items()})
+    conditions = {id: mixture.condition for id, mixture in tests.items()}
+    write_map(out / "utt2cond", conditions)
     write_map(out / "utt2spks", {id: [one.speaker for one in mixture.sources] for id, mixture in tests.items()})
     write_map(out / "utt2overlap", overlaps)
     counts: Counter[tuple[str, bool]] = Counter()
@@ -91,17 +85,11 @@ def _write(
         for enrollment, test, target, condition in pairs(listed, config):
             counts[condition, target] += 1
             stream.write(f"{enrollment} {test} {'target' if target else 'nontarget'}\n")
-    by_condition: dict[str, list[float]] = {condition: [] for condition in config.conditions}
-    for id, mixture in tests.items():
-        by_condition[mixture.condition].append(float(overlaps[id]))
-    rows = [Row(name, shares, counts[name, True], counts[name, False]) for name, shares in by_condition.items()]
+    rows = rows_by_condition(conditions, overlaps, counts, config.conditions)
     with open_atomic(out / "README.md") as stream:
         stream.write(list_readme(out, source, preset, len(heard["enroll"]), rows, config, seed, data, pool))
-    lines = [
-        f"{row.condition}: {len(row.overlaps)} recordings, {row.target} target, {row.nontarget} nontarget trials"
-        for row in rows
-    ]
-    return "\n".join([f"{out}: {len(listed.trials)} trials of {source}; {len(heard['enroll'])} enrollments", *lines])
+    first = f"{out}: {len(listed.trials)} trials of {source}; {len(heard['enroll'])} enrollments"
+    return "\n".join([first, *map(str, rows)])
 
 
 def pairs(listed: Listed, config: ListConfig) -> Iterator[tuple[str, str, bool, str]]:

@@ -34,7 +34,7 @@ from csc_cli.mixtures.write import AudioFormat, Written, write_rendered
 from csc_cli.parallel import ordered_map
 from csc_cli.progress import track
 
-__all__ = ["PLAN", "Job", "Outcome", "Product", "data_digest", "produce"]
+__all__ = ["PLAN", "Job", "Outcome", "Product", "data_digest", "jobs_of", "produce"]
 
 JOBS_AT_A_TIME = 8
 """That a process takes: passing them on one by one would cost a tenth of their rendering."""
@@ -137,6 +137,15 @@ def produce(
     except OSError as error:
         raise unwritable(out, error) from error
     return Outcome(True, skipped, first)
+
+
+def jobs_of(
+    out: Path, draws: Callable[[], Iterable[Draw]], surroundings: Surroundings, vad: VadTable | None = None
+) -> Iterator[Job]:
+    """The jobs of drawn mixtures, each named by its line of `out`/mix.jsonl and with no more than what it needs."""
+    for line, draw in enumerate(draws(), start=1):
+        decided = vad.subset(draw.needed) if vad else None
+        yield Job(f"{out / PLAN}:{line}", draw, draw.needed, decided, surroundings)
 
 
 def data_digest(data: DataDir) -> str:

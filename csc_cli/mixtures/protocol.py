@@ -18,7 +18,7 @@ Rules (ours):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -26,10 +26,9 @@ from pathlib import Path
 from csc_cli import config as configs
 from csc_cli.kaldi.datadir import DataDir
 from csc_cli.kaldi.vad_files import VadTable
-from csc_cli.mixtures.draw import Draw
 from csc_cli.mixtures.impostors import groups
 from csc_cli.mixtures.lengths import speech_lengths
-from csc_cli.mixtures.produce import PLAN, Job, Product, data_digest, produce
+from csc_cli.mixtures.produce import Product, data_digest, jobs_of, produce
 from csc_cli.mixtures.recordings import Recordings
 from csc_cli.mixtures.settings import TrialsConfig
 from csc_cli.mixtures.split import split_speakers
@@ -79,20 +78,16 @@ def make_trials(
     stamp |= {"interferers": data_digest(others)} if others else {}
     stamp |= {"vad": vad.digest()} if vad else {}
     surroundings = Surroundings(config.noise.data, config.room.data)
-    surroundings.check()
-    stamp |= {"surroundings": surroundings.digest()} if surroundings.digest() else {}
+    stamp |= surroundings.stamp()
     made = Recordings(split, config, seed, nj, vad)
     enrolled = sum(map(len, split.enroll.values()))
     tests = sum(map(len, split.test.values())) * len(made.conditions)
-
-    def jobs(part: Path, draws: Callable[[], Iterable[Draw]]) -> Iterator[Job]:
-        for line, draw in enumerate(draws(), start=1):
-            decided = vad.subset(draw.needed) if vad else None
-            yield Job(f"{part / PLAN}:{line}", draw, draw.needed, decided, surroundings)
-
-    product = Product(audio=audio, references=False, own_speaker=False)
-    produce(out / "enroll", stamp, partial(jobs, out / "enroll", made.enroll), enrolled, product, nj)
-    produce(out / "test", stamp, partial(jobs, out / "test", made.test), tests, Product(audio=audio, overlap=True), nj)
+    parts = (
+        ("enroll", made.enroll, enrolled, Product(audio=audio, references=False, own_speaker=False)),
+        ("test", made.test, tests, Product(audio=audio, overlap=True)),
+    )
+    for part, draws, total, product in parts:
+        produce(out / part, stamp, partial(jobs_of, out / part, draws, surroundings, vad), total, product, nj)
     return write_trials(out, split, matches, config, seed, data)
 
 

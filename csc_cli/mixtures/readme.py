@@ -110,6 +110,29 @@ class Row:
     target: int
     nontarget: int
 
+    def __str__(self) -> str:
+        trials = f"{self.target} target, {self.nontarget} nontarget trials"
+        return f"{self.condition}: {len(self.overlaps)} recordings, {trials}"
+
+
+def rows_by_condition(
+    conditions: Mapping[str, str],
+    overlaps: Mapping[str, str],
+    counts: Mapping[tuple[str, bool], int],
+    order: Sequence[str] = (),
+) -> list[Row]:
+    """What each condition holds.
+
+    Args:
+        conditions, overlaps: of each test recording, as utt2cond and utt2overlap have them.
+        counts: of trials, by condition and whether they are target trials; 0 where there is none (a Counter).
+        order: the conditions that come first.
+    """
+    shares: dict[str, list[float]] = {condition: [] for condition in order}
+    for id, condition in conditions.items():
+        shares.setdefault(condition, []).append(float(overlaps[id]))
+    return [Row(name, own, counts[name, True], counts[name, False]) for name, own in shares.items()]
+
 
 def trials_readme(
     out: Path,

@@ -7,19 +7,19 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from csc_cli.errors import AudioError, DataError, some
+from csc_cli.errors import AudioError, DataError, at, some
 from csc_cli.kaldi.audio import read_header
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.text import read_map
 from csc_cli.parallel import threaded_map
 from csc_cli.progress import note, track
+from csc_cli.text_files import read_csv
 
 ENDINGS = (".wav", ".flac")
 REFERENCE = re.compile(r"(spk|noise)\d+\.scp")
@@ -51,7 +51,7 @@ def import_mixtures(
     Args:
         source: a data directory of ESPnet's, a folder that has `s1`, or a `mixture_*.csv` of LibriMix's.
         mixture: which of the folders `mix*` (mix_clean, mix_both, ...), where there are several.
-        utt2spks: who is heard in each mixture; None: what the ids of LibriMix and wsj0-2mix say.
+        utt2spks: who is heard in each mixture; None: what ESPnet's utt2spks or the ids of LibriMix and wsj0-2mix say.
         check: read the headers: mixture and parts must have the same rate and length.
 
     Returns:
@@ -63,7 +63,7 @@ def import_mixtures(
     if (out / "wav.scp").exists():
         raise DataError(f"{out}: holds a data directory already; give another folder")
     if source.is_dir() and (source / "wav.scp").exists():
-        data = _of_espnet(source)
+        data = _of_espnet(source, utt2spks)
     elif source.is_file() and source.suffix == ".csv":
         data = _data_dir(source, _of_metadata(source), utt2spks)
     else:
@@ -93,10 +93,12 @@ def speakers_of(name: str, talkers: int) -> list[str] | None:
     return found[:talkers] if len(found) >= talkers else None
 
 
-def _of_espnet(source: Path) -> DataDir:
+def _of_espnet(source: Path, utt2spks: Path | None) -> DataDir:
     data = DataDir.load(source)
     extra = dict(data.extra)
-    if "utt2spks" not in extra:
+    if utt2spks is not None:
+        extra["utt2spks"] = _heard(utt2spks, [utterance.id for utterance in data.utterances])
+    elif "utt2spks" not in extra:
         tables = [extra[name] for name in extra if name.startswith("spk") and REFERENCE.fullmatch(name)]
         talkers = {utterance.id: sum(utterance.id in table for table in tables) for utterance in data.utterances}
         extra |= _utt2spks(source, {id: speakers_of(id, count) for id, count in talkers.items()})
@@ -138,25 +140,23 @@ def _recordings(folder: Path) -> dict[str, str]:
 
 def _of_metadata(path: Path) -> list[Ready]:
     """The rows of a `mixture_SUBSET_TYPE.csv`; where its paths are not there, those beside it are meant."""
-    with open(path, encoding="utf-8", newline="") as stream:
-        rows = csv.DictReader(stream)
-        columns = rows.fieldnames or []
-        sources = {f"spk{n}": f"source_{n}_path" for n in range(1, 100) if f"source_{n}_path" in columns}
-        kinds = sources | ({"noise1": "noise_path"} if "noise_path" in columns else {})
-        if not {"mixture_ID", "mixture_path", "source_1_path"} <= set(columns):
-            raise DataError(f"{path}: has no columns mixture_ID, mixture_path, source_1_path; give a mixture_*.csv")
-        found: dict[str, Ready] = {}
-        moved: bool | None = None
-        for row in rows:
-            if any(not row[column] for column in ("mixture_ID", "mixture_path", *kinds.values())):
-                raise DataError(f"{path}:{rows.line_num}: has too few columns; write the file again")
-            if row["mixture_ID"] in found:
-                raise DataError(f"{path}:{rows.line_num}: mixture '{row['mixture_ID']}' comes twice; keep one")
-            moved = not Path(row["mixture_path"]).exists() if moved is None else moved
-            place = partial(_beside, path) if moved else str
-            parts = {kind: place(row[column]) for kind, column in kinds.items()}
-            name = row.get("original_mixture_ID") or row["mixture_ID"]
-            found[row["mixture_ID"]] = Ready(row["mixture_ID"], place(row["mixture_path"]), parts, name)
+    columns, rows = read_csv(path)
+    sources = {f"spk{n}": f"source_{n}_path" for n in range(1, 100) if f"source_{n}_path" in columns}
+    kinds = sources | ({"noise1": "noise_path"} if "noise_path" in columns else {})
+    if not {"mixture_ID", "mixture_path", "source_1_path"} <= set(columns):
+        raise DataError(f"{path}: has no columns mixture_ID, mixture_path, source_1_path; give a mixture_*.csv")
+    found: dict[str, Ready] = {}
+    moved: bool | None = None
+    for line, row in rows:
+        if any(not row[column] for column in ("mixture_ID", "mixture_path", *kinds.values())):
+            raise DataError(at(path, line, "has too few columns; write the file again"))
+        if row["mixture_ID"] in found:
+            raise DataError(at(path, line, f"mixture '{row['mixture_ID']}' comes twice; keep one"))
+        moved = not Path(row["mixture_path"]).exists() if moved is None else moved
+        place = partial(_beside, path) if moved else str
+        parts = {kind: place(row[column]) for kind, column in kinds.items()}
+        name = row.get("original_mixture_ID") or row["mixture_ID"]
+        found[row["mixture_ID"]] = Ready(row["mixture_ID"], place(row["mixture_path"]), parts, name)
     return [found[id] for id in sorted(found)]
 
 
@@ -173,15 +173,20 @@ def _data_dir(source: Path, ready: list[Ready], utt2spks: Path | None) -> DataDi
         for kind, name in item.parts.items():
             extra.setdefault(f"{kind}.scp", {})[item.id] = name
     if utt2spks is not None:
-        heard = read_map(utt2spks)
-        lacking = [item.id for item in ready if item.id not in heard]
-        if lacking:
-            raise DataError(f"{utt2spks}: lacks {some(lacking)}; add them")
-        extra["utt2spks"] = {item.id: heard[item.id] for item in ready}
+        extra["utt2spks"] = _heard(utt2spks, [item.id for item in ready])
     else:
         talkers = {item.id: sum(kind.startswith("spk") for kind in item.parts) for item in ready}
         extra |= _utt2spks(source, {item.id: speakers_of(item.name, talkers[item.id]) for item in ready})
     return DataDir(source, tuple(Utterance(item.id, item.id, item.wav) for item in ready), extra)
+
+
+def _heard(path: Path, ids: Sequence[str]) -> dict[str, str]:
+    """What a table of who is heard says of these mixtures."""
+    heard = read_map(path)
+    lacking = [id for id in ids if id not in heard]
+    if lacking:
+        raise DataError(f"{path}: lacks {some(lacking)}; add them")
+    return {id: heard[id] for id in ids}
 
 
 def _utt2spks(source: Path, found: Mapping[str, list[str] | None]) -> dict[str, dict[str, str]]:

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.fft
 
 from csc_cli import seeds
-from csc_cli.errors import ConfigError, CscError, DataError
+from csc_cli.errors import AudioError, ConfigError, DataError
 from csc_cli.files import atomic_path
 from csc_cli.mixtures.records import Room
 from csc_cli.mixtures.settings import Range, RoomConfig
@@ -192,6 +192,6 @@ def simulated_once(room: Room, position_m: tuple[float, ...], rate: int) -> np.n
 
 
 def check_response(response: np.ndarray, name: str) -> None:
-    """Raises CscError for a response of zeros."""
+    """Raises AudioError for a response of zeros."""
     if not np.any(response):
-        raise CscError(f"impulse response '{name}' is silent: all samples are zero; leave it out")
+        raise AudioError(f"impulse response '{name}' is silent: all samples are zero; leave it out")

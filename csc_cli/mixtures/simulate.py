@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256 as sha256_of
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from csc_cli.mixtures.checksums import SUMS, listed
 from csc_cli.mixtures.draw import draw_data_dir
 from csc_cli.mixtures.known import SPEECH, measure
 from csc_cli.mixtures.manifest import read_mixtures
-from csc_cli.mixtures.produce import PLAN, Job, Product, data_digest, produce
+from csc_cli.mixtures.produce import PLAN, Job, Product, data_digest, jobs_of, produce
 from csc_cli.mixtures.settings import MixtureConfig
 from csc_cli.mixtures.store import detector
 from csc_cli.mixtures.surroundings import Surroundings
@@ -78,13 +79,6 @@ def simulate_data_dir(
         raise DataError(f"{out}: {count} mixtures asked for; ask for at least one")
     vad = detector(data, config.activity)
     surroundings = Surroundings.of(config.noise, config.room)
-    surroundings.check()
-
-    def jobs() -> Iterator[Job]:
-        for line, draw in enumerate(draw_data_dir(data, config, seed, count, talkers), start=1):
-            decided = vad.subset(draw.needed) if vad else None
-            yield Job(f"{out / PLAN}:{line}", draw, draw.needed, decided, surroundings)
-
     stamp = {
         "settings": configs.to_dict(config),
         "seed": seed,
@@ -92,7 +86,8 @@ def simulate_data_dir(
         "talkers": talkers,
         "data": data_digest(data),
     } | ({"vad": vad.digest()} if vad else {})
-    stamp |= {"surroundings": surroundings.digest()} if surroundings.digest() else {}
+    stamp |= surroundings.stamp()
+    jobs = partial(jobs_of, out, partial(draw_data_dir, data, config, seed, count, talkers), surroundings, vad)
     plan = None if audio else _plan(data, out, config, seed, talkers, count, product, vad, nj)
     left = produce(out, stamp, jobs, count, replace(product, audio=audio), nj, plan).told(out)
     return f"{out}: {count} mixtures of {_number(talkers)} talker(s); {PLAN} sha256 {sha256(out / PLAN)[:16]}{left}"
@@ -129,7 +124,7 @@ def render_plan(
         CscError: naming the line of `plan` that is wrong, or whose source cannot be used.
     """
     data = DataDir.load(data_dir)
-    surroundings.check()
+    around = surroundings.stamp()
     count = sum(1 for _ in read_mixtures(plan))  # all lines are checked before any work
     if not count:
         raise DataError(f"{plan}: is empty; it has no mixtures")
@@ -145,7 +140,6 @@ def render_plan(
     digest = sha256(plan)
     if listed(plan.parent, plan.name) not in (None, digest):
         note(f"{plan}: is not the one that {plan.parent / SUMS} tells of; has it lost lines?")
-    stamp = {"plan": digest, "data": data_digest(data)}
-    stamp |= {"surroundings": surroundings.digest()} if surroundings.digest() else {}
+    stamp = {"plan": digest, "data": data_digest(data), **around}
     left = produce(out, stamp, jobs, count, product, nj).told(out)
     return f"{out}: {count} mixtures of {plan}{left}"

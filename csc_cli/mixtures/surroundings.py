@@ -46,6 +46,12 @@ class Surroundings:
             if not count:
                 raise DataError(f"{key}: {path} has no recordings")
 
+    def stamp(self) -> dict[str, str]:
+        """What the stamp of a folder of mixtures says of them; nothing where there are none. Errors as `check`."""
+        self.check()
+        digest = self.digest()
+        return {"surroundings": digest} if digest else {}
+
     def digest(self) -> str:
         """Of what the folders name; "" where there are none."""
         parts = [loaded(path).utterances for path in (self.noises, self.rooms) if path is not None]

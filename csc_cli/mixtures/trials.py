@@ -14,7 +14,7 @@ from csc_cli.files import open_atomic
 from csc_cli.kaldi.datadir import DataDir
 from csc_cli.kaldi.text import read_map, write_map
 from csc_cli.mixtures.manifest import read_mixtures
-from csc_cli.mixtures.readme import Row, trials_readme
+from csc_cli.mixtures.readme import rows_by_condition, trials_readme
 from csc_cli.mixtures.settings import TrialsConfig
 from csc_cli.mixtures.split import Split
 
@@ -61,7 +61,8 @@ def write_trials(
             "trial; match less, or give fewer age_bands"
         )
     overlaps = read_map(out / "test" / "utt2overlap")
-    write_map(out / "utt2cond", {test.id: test.condition for test in tests})
+    conditions = {test.id: test.condition for test in tests}
+    write_map(out / "utt2cond", conditions)
     write_map(out / "utt2spks", {test.id: test.speakers for test in tests})
     write_map(out / "utt2overlap", overlaps)
     if config.duration_bands_s:
@@ -71,17 +72,11 @@ def write_trials(
     with open_atomic(out / "trials") as stream:
         for speaker, test, target in pairs(matches, tests, config.nontargets, seed):
             stream.write(f"{speaker} {test.id} {'target' if target else 'nontarget'}\n")
-    by_condition: dict[str, list[float]] = {}
-    for test in tests:
-        by_condition.setdefault(test.condition, []).append(float(overlaps[test.id]))
-    rows = [Row(name, shares, counts[name, True], counts[name, False]) for name, shares in by_condition.items()]
+    rows = rows_by_condition(conditions, overlaps, counts)
     with open_atomic(out / "README.md") as stream:
         stream.write(trials_readme(out, split, matches, len(tests), rows, config, seed, data))
-    lines = [
-        f"{row.condition}: {len(row.overlaps)} recordings, {row.target} target, {row.nontarget} nontarget trials"
-        for row in rows
-    ]
-    return "\n".join([f"{out}: {len(split.enroll)} speakers enrolled{_others(split, config, data)}", *lines])
+    first = f"{out}: {len(split.enroll)} speakers enrolled{_others(split, data)}"
+    return "\n".join([first, *map(str, rows)])
 
 
 def duration_band(seconds: float, begins: Sequence[float]) -> str:
@@ -117,7 +112,7 @@ def pairs(
         yield from ((speaker, test, speaker in heard) for speaker in speakers if speaker in tried)
 
 
-def _others(split: Split, config: TrialsConfig, data: DataDir) -> str:
+def _others(split: Split, data: DataDir) -> str:
     """What the speakers do who are not enrolled, for the summary."""
     alone = len(data.spk2utt) - len(split.enroll)
     if split.interferers.keys().isdisjoint(split.enroll):

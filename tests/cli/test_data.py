@@ -132,14 +132,18 @@ def test_worker_processes_find_the_same(csc: Csc, make_data_dir: Callable[..., P
     assert csc("data", "validate", "--nj", "2", path, status=1).stdout == one and len(one.splitlines()) == 2
 
 
-@pytest.mark.parametrize("command", ["validate", "fix", "stats", "simulate", "trials", "extract", "separate", "train"])
+@pytest.mark.parametrize(
+    "command", ["validate", "fix", "stats", "simulate", "trials", "extract", "separate", "train", "import"]
+)
 def test_commands_in_wav_scp_can_be_refused(
     csc: Csc, make_data_dir: Callable[..., Path], make_model_dir: Callable[..., Path], tmp_path: Path, command: str
 ) -> None:
     path, ran, out = make_data_dir(), tmp_path / "ran", tmp_path / "out"
     text = (path / "wav.scp").read_text()
     (path / "wav.scp").write_text(re.sub(r" (.*)", rf" touch {ran}; cat \1 |", text))
+    (path / "spk1.scp").write_bytes((path / "wav.scp").read_bytes())
     arguments = {
+        "import": ["mixtures", "import", "--no-pipes", path, out],
         "extract": ["extract", "--no-pipes", make_model_dir(), path, out],
         "separate": ["separate", "--no-pipes", make_model_dir(name="other"), path, out],
         "train": ["train", "--no-pipes", "conf/train/csc-mini.yaml", path, out],

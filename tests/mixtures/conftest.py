@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,12 @@ import pytest
 import soundfile
 
 from csc_cli.kaldi.datadir import DataDir, Utterance
+from csc_cli.mixtures.settings import MixtureConfig
+from csc_cli.mixtures.simulate import simulate_data_dir
 
 RATE = 8000
+CONFIG = MixtureConfig(crop_s=None, overlap=(0.3, 1.0))
+LOUD = replace(CONFIG, level_db=(-8.0, -8.0))
 
 
 def speech(rng: np.random.Generator, seconds: float, rate: int = RATE) -> np.ndarray:
@@ -55,3 +60,22 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataDir:
     """Four speakers with five utterances each, two of them with short ones alone; tests do not change it."""
     long, short = [1.5, 2.0, 3.0, 3.7, 4.5], [1.2, 1.4, 1.6, 1.8, 1.9]
     return make_data(tmp_path_factory.mktemp("four") / "data", {"a": long, "b": long, "c": short, "d": short})
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    """Each file's bytes, without the name of its folder."""
+    files = (path for path in out.rglob("*") if path.is_file())
+    return {str(path.relative_to(out)): path.read_bytes().replace(str(out).encode(), b"OUT") for path in files}
+
+
+def interrupt(*_: object) -> None:
+    """In place of a step at which a run is interrupted."""
+    raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def loud_mixtures(data: DataDir, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six mixtures on disk that must be scaled to be 16-bit samples; tests do not change them."""
+    out = tmp_path_factory.mktemp("loud") / "mix"
+    simulate_data_dir(data.path, out, LOUD, count=6, audio=True)
+    return out

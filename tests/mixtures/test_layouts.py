@@ -162,11 +162,12 @@ def test_what_is_missing_is_named(librimix, tmp_path, damage, says):
         (lambda text: text + text.splitlines()[1] + "\n", r"csv:4: mixture '4077-.*' comes twice"),
         (lambda text: text[: text.rindex("wav8k")], r"csv:3: has too few columns|cannot be read"),
         (lambda text: text.splitlines()[0] + "\n", "has no mixtures"),
+        (lambda text: text.replace("4077", "\udcff", 1), r"csv:2: is no text in UTF-8"),
     ],
 )
 def test_damaged_metadata_is_named(librimix, tmp_path, change, says):
     path = librimix / "metadata" / "mixture_test_mix_clean.csv"
-    path.write_text(change(path.read_text()))
+    path.write_text(change(path.read_text()), errors="surrogateescape")
     with pytest.raises(DataError, match=says):
         import_mixtures(path, tmp_path / "data")
 
@@ -213,6 +214,12 @@ def test_espnet_s_directory_is_taken(librimix, tmp_path):
     check_sound(tmp_path / "data", ("noise1", "spk1", "spk2"))
     assert read_map(tmp_path / "data" / "utt2spks") == {IDS[1]: "1089 121", IDS[0]: "4077 5142"}
     assert read_map(tmp_path / "data" / "text_spk2") == dict.fromkeys(IDS, "WORDS OF spk2")
+    (tmp_path / "heard").write_text(f"{IDS[0]} ann bob\n")
+    with pytest.raises(DataError, match="heard: lacks 1089"):
+        import_mixtures(tmp_path / "espnet", tmp_path / "named", utt2spks=tmp_path / "heard")
+    (tmp_path / "heard").write_text(f"{IDS[1]} carl ann\n{IDS[0]} ann bob\n")
+    import_mixtures(tmp_path / "espnet", tmp_path / "named", utt2spks=tmp_path / "heard")
+    assert read_map(tmp_path / "named" / "utt2spks") == {IDS[1]: "carl ann", IDS[0]: "ann bob"}
     (tmp_path / "espnet" / "spk1.scp").unlink()
     with pytest.raises(DataError, match=r"has no spk1.scp"):
         import_mixtures(tmp_path / "espnet", tmp_path / "other")
