@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import random
 import shutil
 import subprocess
@@ -21,6 +20,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from machine import machine
 
 
 def main() -> None:
@@ -57,13 +58,6 @@ def main() -> None:
             print(line, flush=True)
     finally:
         shutil.rmtree(folder)
-
-
-def machine() -> str:
-    """The processor, in words."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if os.path.exists("/proc/cpuinfo") else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
 
 
 def make(path: Path, utterances: int, speakers: int) -> None:

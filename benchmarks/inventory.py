@@ -15,14 +15,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import multiprocessing
-import os
-import platform
 import resource
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from machine import machine
 from torch import Tensor
 from torch.nn import functional
 
@@ -53,7 +52,9 @@ def main() -> None:
     overrides = (f"model.encoder.embedding={settings.dim}", f"inventory.block={settings.block}")
     config = configs.load(TrainConfig, settings.conf, overrides)
     count = config.batch.utterances * config.batch.conditions
-    print(f"machine: {machine()}; torch {torch.__version__}; {settings.conf.name}, {count} mixtures of ", end="")
+    print(
+        f"machine: {machine()}, one used; torch {torch.__version__}; {settings.conf.name}, {count} mixtures of ", end=""
+    )
     print(f"{config.mixtures.crop_s} s, rows of {settings.dim} dimensions in blocks of {settings.block}")
     print("rows      form    s a step   peak MB   rows, moments and gradient MB")
     for rows in settings.rows:
@@ -107,13 +108,6 @@ def dense_loss(
     """L_inv of unit vectors, as in csc_cli.nn.streamed.inventory_loss, from the (A, N) logits."""
     logits = 2 * alpha * (vectors @ functional.normalize(rows, dim=-1).mT - 1)
     return logits.logsumexp(1, keepdim=True) - logits.gather(1, candidates)
-
-
-def machine() -> str:
-    """The processor, in words."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if os.path.exists("/proc/cpuinfo") else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, one core of {os.cpu_count()}"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import platform
 import resource
 import shutil
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import machine
 
 ENROLLED = 2000
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--work", type=Path, help="Folder for the files; they are removed.")
     settings = parser.parse_args()
-    print(f"machine: {machine()}; numpy {np.__version__}")
+    print(f"machine: {machine()}, one used; numpy {np.__version__}")
     for share in (0.1, 0.5):
         print(f"arrays of {settings.trials} trials, {share:.0%} targets")
         ours = alone(eer_of_arrays, settings.trials, share, "csc")
@@ -57,13 +57,6 @@ def main() -> None:
     for share in (0.003, 0.1, 0.5):
         print(f"bootstrap: {settings.draws} draws of 500 speakers, {settings.drawn} trials, {share:.1%} targets")
         alone(bootstrap_of_trials, settings.drawn, settings.draws, share)
-
-
-def machine() -> str:
-    """The processor, in words."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if os.path.exists("/proc/cpuinfo") else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, one core of {os.cpu_count()}"
 
 
 def alone(task: Callable[..., tuple[str, float] | None], *arguments: Any) -> float | None:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import platform
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from machine import machine
 
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.mixtures.bulk import Plan, plan_lines
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=100_000)
     parser.add_argument("--nj", type=int, default=2)
     given = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"{machine()}, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as name:
         table = make(Path(name), given.utterances)
         for crop_s in (2.5, None):

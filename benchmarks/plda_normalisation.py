@@ -9,13 +9,12 @@ Prints seconds of processor time of the statistics, and of the matrix product by
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import time
 from collections.abc import Callable
 
 import numpy as np
-from plda_scoring import machine
+from machine import machine
 
 from csc_cli.backend import normalise
 from csc_cli.backend.forms import PairForm
@@ -41,7 +40,7 @@ def main() -> None:
         names = [str(i) for i in range(len(form.left))]
         normaliser("as", lambda: form, lambda: other, names, ["v"], top_n=settings.top, nj=settings.threads)
 
-    print(f"machine: {machine()}, {settings.threads} of {os.cpu_count()} cores used; numpy {np.__version__}")
+    print(f"machine: {machine()}, {settings.threads} used; numpy {np.__version__}")
     size = f"{settings.vectors:,} x {settings.cohort:,}, top {settings.top}"
     spent = seconds(lambda: statistics(form))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from machine import machine
 
 from csc_cli.backend.model_files import write_plda
 from csc_cli.backend.plda import Plda
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="Folder for the files; they are removed.")
     settings = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(settings.threads)
-    print(f"machine: {machine()}, {settings.threads} of {os.cpu_count()} cores used; numpy {np.__version__}")
+    print(f"machine: {machine()}, {settings.threads} used; numpy {np.__version__}")
     folder = Path(tempfile.mkdtemp(prefix="plda-", dir=settings.work))
     try:
         make_vectors(folder, settings)
@@ -159,13 +159,6 @@ def cost(command: list[str]) -> Cost:
 
 def show(spent: Cost) -> str:
     return f"{spent.cpu_s:.2f} s of processor time, {spent.clock_s:.2f} s by the clock, {spent.memory_mib:,.0f} MiB"
-
-
-def machine() -> str:
-    """The processor, in words."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if os.path.exists("/proc/cpuinfo") else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from plda_scoring import CSC, Cost, cost, machine, show
+from machine import machine
+from plda_scoring import CSC, Cost, cost, show
 
 from csc_cli.backend.lda import LDA
 from csc_cli.backend.model_files import read_plda
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="Folder for the files; they are removed.")
     settings = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(settings.threads)
-    print(f"machine: {machine()}, {settings.threads} of {os.cpu_count()} cores used; numpy {np.__version__}")
+    print(f"machine: {machine()}, {settings.threads} used; numpy {np.__version__}")
     folder = Path(tempfile.mkdtemp(prefix="plda-", dir=settings.work))
     try:
         x, speakers = make(folder, settings)

@@ -31,7 +31,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from datadirs import machine, make
+from datadirs import make
+from machine import machine
 from scipy.signal import resample_poly
 
 from csc_cli.kaldi.datadir import DataDir, Utterance

@@ -12,8 +12,6 @@ finite, kaldiio does not. Before that, random access to an scp of --lines lines:
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import random
 import resource
 import shutil
@@ -24,6 +22,7 @@ from pathlib import Path
 
 import kaldiio
 import numpy as np
+from machine import machine
 
 from csc_cli.kaldi.access import open_table
 from csc_cli.kaldi.tables import VectorWriter, read_vectors
@@ -38,20 +37,13 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=10_000_000)
     parser.add_argument("--work", type=Path, help="Folder for the files; they are removed.")
     settings = parser.parse_args()
-    print(f"machine: {machine()}; numpy {np.__version__}, kaldiio {version('kaldiio')}")
+    print(f"machine: {machine()}, one used; numpy {np.__version__}, kaldiio {version('kaldiio')}")
     folder = Path(tempfile.mkdtemp(prefix="tables-", dir=settings.work))
     try:
         lookups(folder, settings.lines)
         archives(folder, settings)
     finally:
         shutil.rmtree(folder)
-
-
-def machine() -> str:
-    """The processor, in words."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if os.path.exists("/proc/cpuinfo") else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, one core of {os.cpu_count()}"
 
 
 def version(package: str) -> str:

@@ -22,6 +22,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from machine import machine
+
 LETTERS = string.ascii_letters + string.digits + "-_"
 
 
@@ -40,9 +42,7 @@ def main() -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         usage = resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = usage.ru_utime + usage.ru_stime
-        print(
-            f"machine: {os.cpu_count()} x {platform.machine()}, Python {platform.python_version()}; {made} utterances"
-        )
+        print(f"machine: {machine()}, Python {platform.python_version()}; {made} utterances")
         print(f"os.walk ({files} files): {walk_s:.2f} s of processor time")
         print(f"csc prepare voxceleb: {seconds:.2f} s, {seconds / walk_s:.1f} times; {usage.ru_maxrss / 1024:.0f} MB")
     finally:

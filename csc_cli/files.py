@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -113,6 +114,15 @@ def write_json(target: str | Path, value: Any) -> None:
     with open_atomic(target) as stream:
         json.dump(value, stream, indent=2, sort_keys=True, ensure_ascii=False)
         stream.write("\n")
+
+
+def nan_as_null(value: Any) -> Any:
+    """Plain values for JSON, which has no NaN: None in its place, at any depth."""
+    if isinstance(value, dict):
+        return {key: nan_as_null(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [nan_as_null(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def sha256(path: str | Path) -> str:

@@ -20,6 +20,11 @@ class Diagonal(NamedTuple):
     inverse: Floats  # (D, D)
 
 
+def with_signs(rows: Floats) -> Floats:
+    """Rows (d, D) that are unique but for their signs, each with its largest value positive: (d, D)."""
+    return rows * np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)])[:, None]
+
+
 def diagonalise(within: Floats, between: Floats) -> Diagonal:
     """With W = L L' (Cholesky) and L^-1 B L^-T = Q diag(psi) Q', the transform is Q' L^-1.
 

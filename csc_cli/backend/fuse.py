@@ -16,7 +16,7 @@ from csc_cli.errors import ConfigError, DataError, some
 from csc_cli.files import sha256
 from csc_cli.kaldi.speakers import all_speakers
 from csc_cli.kaldi.text import read_keyed
-from csc_cli.kaldi.trials import Pairs, Scores, Trials, join, read_key, read_scores, write_scores
+from csc_cli.kaldi.trials import Scores, Trials, join_file, read_key, read_scores, write_scores
 
 
 def train(
@@ -47,7 +47,7 @@ def train(
     calibration = Calibration(prior=prior)
     names = _names(names, len(scores))
     key, target = read_key(trials, "calibration needs it")
-    given = {name: _joined(trials, key, path) for name, path in zip(names, scores, strict=True)}
+    given = {name: join_file(key, path, trials) for name, path in zip(names, scores, strict=True)}
     quality_of = measures(key, quality or QualityTables())
     try:
         calibration.fit(given, target, quality_of)
@@ -93,7 +93,7 @@ def apply(
     if not shared_speakers:
         heard = _speakers(pairs, enroll_utt2spk, utt2spk)
         _refuse_shared(stored, heard, set(pairs.enroll_ids), bool(enroll_utt2spk), calibration)
-    columns = [pairs.score, *(_joined(scores[0], pairs, path) for path in scores[1:])]
+    columns = [pairs.score, *(join_file(pairs, path, scores[0]) for path in scores[1:])]
     systems = list(stored.calibration.weights_)
     if names:
         if sorted(names) != sorted(systems) or len(names) != len(columns):
@@ -113,14 +113,6 @@ def _names(names: Sequence[str], count: int) -> list[str]:
     if len(names) != count or len(set(names)) != count:
         raise ConfigError(f"--name: {count} score file(s) need as many different names; given: {', '.join(names)}")
     return list(names)
-
-
-def _joined(first: str | Path, pairs: Pairs, path: str | Path) -> Floats:
-    try:
-        return join(pairs, read_scores(path))
-    except DataError as error:
-        message = str(error)
-        raise DataError(message if message.startswith(str(path)) else f"{path} on {first}: {message}") from error
 
 
 def _speakers(pairs: Trials | Scores, enroll_utt2spk: str | Path | None, utt2spk: str | Path | None) -> set[str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from csc_cli.backend.diagonal import with_signs
 from csc_cli.backend.statistics import SpeakerStatistics
 from csc_cli.backend.transforms import Affine
 from csc_cli.errors import ConfigError, DataError
@@ -59,8 +60,6 @@ class LDA(Affine):
         values = np.maximum(values, self.covariance_floor * values[-1])
         whiten = vectors.T / np.sqrt(values)[:, None]
         _, directions = np.linalg.eigh(whiten @ between @ whiten.T)  # ascending
-        linear = directions[:, ::-1][:, : self.dim].T @ whiten
-        # Unique but for the sign of each row: the largest value of a row is positive.
-        linear *= np.sign(linear[np.arange(self.dim), np.abs(linear).argmax(axis=1)])[:, None]
+        linear = with_signs(directions[:, ::-1][:, : self.dim].T @ whiten)
         self.matrix_ = np.column_stack([linear, -linear @ statistics.mean])
         return self

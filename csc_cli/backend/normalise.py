@@ -20,6 +20,7 @@ Floats = NDArray[np.float64]
 Index = NDArray[np.integer]
 Norm = Literal["z", "t", "s", "as"]
 BLOCK_SCORES = 1 << 22
+TOP_N = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ def normaliser(
     enroll_keys: Sequence[str],
     test_keys: Sequence[str],
     *,
-    top_n: int = 300,
+    top_n: int = TOP_N,
     nj: int = 1,
 ) -> Normaliser:
     """Compute the statistics that `norm` needs.

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from csc_cli.backend.diagonal import diagonalise
+from csc_cli.backend.diagonal import diagonalise, with_signs
 from csc_cli.backend.forms import PairForm
 from csc_cli.backend.plda_training import estimate
 from csc_cli.backend.statistics import SpeakerStatistics
@@ -158,9 +158,7 @@ class Plda:
 def _parameters(within: Floats, between: Floats) -> tuple[Floats, Floats]:
     """A (D, D) and psi (D,), floored at zero; errors as `diagonalise`."""
     psi, transform, _ = diagonalise(within, between)
-    # Unique but for the sign of each row: the largest value of a row is positive.
-    signs = np.sign(transform[np.arange(len(psi)), np.abs(transform).argmax(axis=1)])
-    return transform * signs[:, None], np.maximum(psi, 0)
+    return with_signs(transform), np.maximum(psi, 0)
 
 
 def _check(plda: Plda) -> None:

@@ -16,7 +16,7 @@ from csc_cli.backend.chain import Chain, chain_of
 from csc_cli.backend.dense import write_all
 from csc_cli.backend.forms import PairForm
 from csc_cli.backend.model_files import read_plda
-from csc_cli.backend.normalise import Normaliser, normaliser
+from csc_cli.backend.normalise import TOP_N, Normaliser, normaliser
 from csc_cli.backend.plda import LengthNorm
 from csc_cli.backend.scorer import Scorer
 from csc_cli.backend.settings import ScoreSettings
@@ -150,9 +150,8 @@ def _normaliser(backend: Backend, enroll: Side, test: Side, chain: Chain, settin
         return backend.form(backend.enroll(cohort, ones, keys), ones, test.vectors)
 
     try:
-        return normaliser(
-            settings.norm, of_enroll, of_test, enroll.keys, test.keys, top_n=settings.top_n, nj=settings.nj
-        )
+        top_n = TOP_N if settings.top_n is None else settings.top_n
+        return normaliser(settings.norm, of_enroll, of_test, enroll.keys, test.keys, top_n=top_n, nj=settings.nj)
     except DataError as error:
         raise DataError(f"{settings.cohort}: {error}") from error
 

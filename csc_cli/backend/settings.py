@@ -40,7 +40,7 @@ class ScoreSettings(ChainSettings):
     attention_scale: float = 10.0  # inverse temperature of the softmax over cosines; where the network's own begins
     norm: Norm | None = None
     cohort: str | None = None
-    top_n: int = 300
+    top_n: int | None = None  # of an adaptive normalisation (`as`) alone; default: `TOP_N`
     calibration: str | Path | None = None  # of each stream's score, before pooling
     skip_missing: bool = False
     nj: int = 1  # threads
@@ -49,6 +49,8 @@ class ScoreSettings(ChainSettings):
         super().__post_init__()
         if (self.norm is None) != (self.cohort is None):
             raise ConfigError("a normalisation needs a cohort, and a cohort a normalisation")
+        if self.top_n is not None and self.norm != "as":
+            raise ConfigError(f"--top-n {self.top_n}: says nothing without --as-norm; give both, or leave it out")
         if self.num_utts is not None and self.enroll_spk2utt is not None:
             raise ConfigError("--enroll-spk2utt says of how many utterances an enrollment is; leave --num-utts out")
         if self.enroll_by != "vectors" and self.enroll_spk2utt is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from csc_cli.experiment.choices import Choices
 from csc_cli.experiment.grid import Grid, System, TrialSet
 from csc_cli.experiment.measure import Draws, Floats
 from csc_cli.experiment.results import State, mean_draws, state_of
-from csc_cli.metrics.evaluation import Measure
+from csc_cli.metrics.evaluation import Measure, divide
 from csc_cli.metrics.intervals import cost_interval, difference_interval, interval
 
 COMPARED = ("labels", "no labels")  # groups that have a baseline
@@ -171,9 +170,3 @@ def against(system: Draws, baseline: Draws, k: int) -> Against:
     apart = None if a_left is None or b_left is None else a_left - b_left
     difference = Measure(value, *difference_interval(value, draws, speakers, left_out=apart))
     return Against(ratio("eer"), difference, ratio("min_dcf"))
-
-
-def divide(a: Any, b: Any) -> Floats:
-    """a / b, NaN where b is 0 or either is not known."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    return np.divide(a, b, out=np.full(b.shape, np.nan), where=b > 0)

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from csc_cli.errors import DataError
 from csc_cli.files import atomic_path
 from csc_cli.kaldi.text import read_keyed
-from csc_cli.kaldi.trials import join, read_scores, read_trials
+from csc_cli.kaldi.trials import join_file, read_key
 from csc_cli.metrics import detection
 from csc_cli.metrics.conditions import conditions
+from csc_cli.metrics.cost import OperatingPoint
 from csc_cli.metrics.evaluation import ConditionTrials, by_condition
 from csc_cli.metrics.intervals import bootstrap, draw_counts, leave_one_out
 from csc_cli.metrics.resampling import Replicates
 from csc_cli.metrics.speakers import trial_speakers
 
 Floats = NDArray[np.float64]
-P_TARGET = 0.01  # the default of the metrics
+P_TARGET = OperatingPoint().p_target
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,11 @@ def draw_errors(trials_dir: Path, scores: Path, replicates: int) -> Draws:
     Raises:
         DataError: as `csc evaluate`.
     """
-    trials = read_trials(trials_dir / "trials")
-    if trials.target is None:
-        raise DataError(f"{trials_dir / 'trials'}: has no key (target|nontarget in a third column)")
+    trials, target = read_key(trials_dir / "trials", "error rates need it")
     utt2spks, utt2cond = trials_dir / "utt2spks", trials_dir / "utt2cond"
     speakers = trial_speakers(trials, None, read_keyed(utt2spks) if utt2spks.exists() else None)
-    whole = ConditionTrials("all", trials.target, {"": join(trials, read_scores(scores))}, speakers)
+    joined = join_file(trials, scores, trials_dir / "trials")
+    whole = ConditionTrials("all", target, {"": joined}, speakers)
     parts = by_condition(whole, *conditions(trials, utt2cond if utt2cond.exists() else None))
     counts = draw_counts(len(speakers.names), replicates, 0)
     drawn = [bootstrap(part.scores[""], part.target, part.speakers, counts) for part in parts]

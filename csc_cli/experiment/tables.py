@@ -12,6 +12,7 @@ from csc_cli.experiment.choices import Choices, Goal
 from csc_cli.experiment.compare import Row, Table
 from csc_cli.experiment.grid import Grid
 from csc_cli.experiment.measure import P_TARGET, Draws
+from csc_cli.files import nan_as_null
 from csc_cli.metrics.evaluation import Measure
 
 NONE = "–"
@@ -205,5 +206,5 @@ def _row_values(table: Table, row: Row) -> dict[str, Any]:
 
 def _plain(measure: Measure) -> dict[str, float | None]:
     """As JSON has it: null for NaN."""
-    parts = dataclasses.asdict(measure)
-    return {name: None if math.isnan(value) else value for name, value in parts.items()}
+    found: dict[str, float | None] = nan_as_null(dataclasses.asdict(measure))
+    return found

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from csc_cli.errors import DataError
-from csc_cli.kaldi.trials import join, read_scores, read_trials
+from csc_cli.kaldi.trials import join_file, read_key
 from csc_cli.metrics.conditions import conditions
 
 
@@ -15,14 +14,12 @@ def errors_at(trials_dir: Path, scores: Path, threshold: float) -> dict[str, tup
     Raises:
         DataError: trials without a key; a trial without a score or condition.
     """
-    trials = read_trials(trials_dir / "trials")
-    if trials.target is None:
-        raise DataError(f"{trials_dir / 'trials'}: has no key (target|nontarget in a third column)")
-    accepted = join(trials, read_scores(scores)) >= threshold
+    trials, target = read_key(trials_dir / "trials", "error rates need it")
+    accepted = join_file(trials, scores, trials_dir / "trials") >= threshold
     utt2cond = trials_dir / "utt2cond"
     of, names = conditions(trials, utt2cond if utt2cond.exists() else None)
     found = {}
     for index, name in enumerate(names):
-        here, target = of == index, trials.target
+        here = of == index
         found[name] = (float((~accepted[here & target]).mean()), float(accepted[here & ~target].mean()))
     return found

@@ -247,6 +247,19 @@ def join(trials: Pairs, scores: Scores) -> np.ndarray:
     return scores.score[found.place]
 
 
+def join_file(trials: Pairs, path: str | Path, of: str | Path) -> np.ndarray:
+    """The score of each trial, float64 (N,), from a file of scores; `of` names the list of trials in messages.
+
+    Raises:
+        DataError: as `read_scores` and `join`.
+    """
+    scores = read_scores(path)
+    try:
+        return join(trials, scores)
+    except DataError as error:
+        raise DataError(f"{path} on {of}: {error}") from error
+
+
 def _shared_codes(trials: Pairs, scores: Pairs) -> tuple[np.ndarray, np.ndarray]:
     """One int64 for each pair, the same for the same names on both sides."""
     enroll = _Codes()

@@ -186,9 +186,9 @@ def _system(scores: Floats, target: NDArray[np.bool_], drawn: _Drawn, points: Se
 
 def _compare(system: SystemResult, first: SystemResult, drawn: _Drawn, drawn_first: _Drawn) -> Comparison:
     def ratio(figure: str) -> Measure:
-        value = float(_divide(getattr(system, figure).value, getattr(first, figure).value))
+        value = float(divide(getattr(system, figure).value, getattr(first, figure).value))
         values, left_out = (
-            _divide(getattr(ours, figure), getattr(theirs, figure))
+            divide(getattr(ours, figure), getattr(theirs, figure))
             for ours, theirs in ((drawn.values, drawn_first.values), (drawn.left_out, drawn_first.left_out))
         )
         return Measure(value, *interval(value, values, drawn.speakers, left_out=left_out))
@@ -206,7 +206,7 @@ def _compare(system: SystemResult, first: SystemResult, drawn: _Drawn, drawn_fir
     )  # fmt: skip
 
 
-def _divide(value: float | Floats, other: float | Floats) -> Floats:
-    """value / other, NaN where other is 0."""
+def divide(value: float | Floats, other: float | Floats) -> Floats:
+    """value / other (arrays of one shape, or numbers), NaN where other is 0 or either is NaN."""
     value, other = np.asarray(value, np.float64), np.asarray(other, np.float64)
     return np.divide(value, other, out=np.full(other.shape, np.nan), where=other > 0)

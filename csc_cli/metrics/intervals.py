@@ -91,7 +91,7 @@ def interval(
     speaker at a time shows (B. Efron, R. Tibshirani, "An Introduction to the Bootstrap", 1993, section 14.3): the error
     rate of a small sample is too good on average, and resampling it makes it better still. The normal quantile is
     replaced by Student's, times sqrt(S / (S - 1)) (T. Hesterberg, "What teachers should know about the bootstrap",
-    2015, section 4.3). docs/scoring.md says how often it held the truth in simulations.
+    2015, section 4.3). docs/evaluation.md says how often it held the truth in simulations.
 
     Args:
         estimate: the value on the sample itself.

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from csc_cli.errors import ConfigError, DataError
-from csc_cli.files import open_atomic, sha256, write_json
+from csc_cli.errors import ConfigError
+from csc_cli.files import nan_as_null, open_atomic, sha256, write_json
 from csc_cli.kaldi.text import read_keyed
-from csc_cli.kaldi.trials import Trials, join, read_key, read_scores
+from csc_cli.kaldi.trials import join_file, read_key
 from csc_cli.metrics.conditions import conditions
 from csc_cli.metrics.cost import operating_points
-from csc_cli.metrics.detection import Floats
+from csc_cli.metrics.detection import Bools
 from csc_cli.metrics.evaluation import ConditionResult, ConditionTrials, by_condition, evaluate_condition
 from csc_cli.metrics.intervals import draw_counts
 from csc_cli.metrics.speakers import trial_speakers
@@ -60,32 +59,24 @@ def evaluate(
         ConfigError: an impossible setting.
     """
     points = operating_points(p_target, c_miss, c_fa)
-    names = list(names) or default_names(scores)
-    if len(names) != len(scores) or len(set(names)) != len(names):
-        given = ", ".join(names)
-        raise ConfigError(f"--name: {len(scores)} score file(s) need as many different names; given: {given}")
+    systems = _systems(names, scores)
     key, target = read_key(trials, "evaluation needs it")
-    joined = {name: _joined(trials, key, path) for name, path in zip(names, scores, strict=True)}
-    speakers = trial_speakers(
-        key, read_keyed(enroll_utt2spk) if enroll_utt2spk else None, read_keyed(utt2spk) if utt2spk else None
-    )
+    joined = {name: join_file(key, path, trials) for name, path in systems.items()}
+    speakers = trial_speakers(key, *(read_keyed(path) if path else None for path in (enroll_utt2spk, utt2spk)))
     parts = by_condition(ConditionTrials("all", target, joined, speakers), *conditions(key, utt2cond))
     counts = draw_counts(len(speakers.names), replicates, seed)
     results = [evaluate_condition(part, counts, points) for part in parts]
-    targets = int(target.sum())
-    about: dict[str, Any] = {
-        "trials": {**_about(trials), "size": len(key), "targets": targets, "nontargets": len(key) - targets},
-        "systems": [{"name": name, **_about(path)} for name, path in zip(names, scores, strict=True)],
-        "conditions_from": _about(utt2cond) if utt2cond else None,
+    drawn = {"speakers": len(speakers.names), "replicates": replicates, "seed": seed, "speakers_from": speakers.rule}
+    about = {
+        **_inputs(trials, target, systems, utt2cond),
         "operating_points": [dataclasses.asdict(point) for point in points],
-        "intervals": {**METHOD, "speakers": len(speakers.names), "replicates": replicates, "seed": seed}
-        | {"speakers_from": speakers.rule},
+        "intervals": METHOD | drawn,
     }
     _write(out, about, results)
-    written = ["results.json", "results.md"] + (draw(parts, out, _list_of(about["trials"], digits=16)) if draw else [])
+    pictures = draw(parts, out, _list_of(about["trials"], digits=16)) if draw else []
     return (
         f"{terminal(error_rates(results))}\n\n{terminal(likelihood_ratios(results))}\n\n"
-        f"trials: {_list_of(about['trials'])}\n{', '.join(written)} in {out}"
+        f"trials: {_list_of(about['trials'])}\n{', '.join(['results.json', 'results.md', *pictures])} in {out}"
     )
 
 
@@ -106,12 +97,25 @@ def default_names(paths: Sequence[str | Path]) -> list[str]:
     return names
 
 
-def _joined(trials_path: str | Path, trials: Trials, path: str | Path) -> Floats:
-    try:
-        return join(trials, read_scores(path))
-    except DataError as error:
-        message = str(error)
-        raise DataError(message if message.startswith(str(path)) else f"{path} on {trials_path}: {message}") from error
+def _systems(names: Sequence[str], scores: Sequence[str | Path]) -> dict[str, str | Path]:
+    """The score file of each system, in order."""
+    names = list(names) or default_names(scores)
+    if len(names) != len(scores) or len(set(names)) != len(names):
+        given = ", ".join(names)
+        raise ConfigError(f"--name: {len(scores)} score file(s) need as many different names; given: {given}")
+    return dict(zip(names, scores, strict=True))
+
+
+def _inputs(
+    trials: str | Path, target: Bools, systems: Mapping[str, str | Path], utt2cond: str | Path | None
+) -> dict[str, Any]:
+    """What the results were made from, as results.json has it."""
+    targets = int(target.sum())
+    return {
+        "trials": {**_about(trials), "size": target.size, "targets": targets, "nontargets": target.size - targets},
+        "systems": [{"name": name, **_about(path)} for name, path in systems.items()],
+        "conditions_from": _about(utt2cond) if utt2cond else None,
+    }
 
 
 def _about(name: str | Path) -> dict[str, str]:
@@ -127,7 +131,7 @@ def _about(name: str | Path) -> dict[str, str]:
 
 def _write(out: Path, about: dict[str, Any], results: Sequence[ConditionResult]) -> None:
     conditions = [dataclasses.asdict(result) for result in results]
-    write_json(out / "results.json", _plain({**about, "conditions": conditions}))
+    write_json(out / "results.json", nan_as_null({**about, "conditions": conditions}))
     with open_atomic(out / "results.md") as stream:
         stream.write(_page(about, results))
 
@@ -160,12 +164,3 @@ def _page(about: dict[str, Any], results: Sequence[ConditionResult]) -> str:
 
 def _shown(about: dict[str, Any]) -> str:
     return f"`{about['path']}`" + (f", SHA-256 `{about['sha256']}`" if "sha256" in about else "")
-
-
-def _plain(value: Any) -> Any:
-    """As JSON has it: null for NaN."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from csc_cli.errors import ConfigError, DataError
-from csc_cli.kaldi.trials import join, read_key, read_scores
+from csc_cli.files import nan_as_null
+from csc_cli.kaldi.trials import join_file, read_key
 from csc_cli.metrics.conditions import conditions
 from csc_cli.metrics.cost import OperatingPoint, operating_points
 from csc_cli.metrics.detection import Bools, Split, split
@@ -81,12 +82,11 @@ def find_thresholds(
     if not (far or frr or points):
         raise ConfigError("nothing is wanted: give --far, --frr or --p-target")
     key, target = read_key(trials, "thresholds need it")
+    values = join_file(key, scores, trials)
     try:
-        values = join(key, read_scores(scores))
         by_kind = split(values, target)
     except DataError as error:
-        message = str(error)
-        raise DataError(message if message.startswith(str(scores)) else f"{scores} on {trials}: {message}") from error
+        raise DataError(f"{scores} on {trials}: {error}") from error
     of, names = conditions(key, utt2cond)
     parts = {name: (values[of == index], target[of == index]) for index, name in enumerate(names)}
     parts["all"] = (values, target)
@@ -205,4 +205,4 @@ def _table(found: Sequence[Threshold]) -> Table:
 
 
 def _json(found: Sequence[Threshold]) -> str:
-    return json.dumps([dataclasses.asdict(entry) for entry in found], indent=2).replace("NaN", "null")
+    return json.dumps(nan_as_null([dataclasses.asdict(entry) for entry in found]), indent=2)

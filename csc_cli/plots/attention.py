@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from csc_cli.files import atomic_path
+from csc_cli.plots.figures import COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, which colour-blind people can tell apart.
-SPEAKER, OWN, OTHER, MIXTURE = "#0072B2", "#D55E00", "#8C8C8C", "0.88"
+SPEAKER, OWN, OTHER, MIXTURE = *COLOURS[:2], "#8C8C8C", "0.88"
 WIDTH = 10.0
 ATTENTION, HEAD, STREAM, TALKER, GAP = 1.0, 0.09, 0.42, 0.17, 0.55  # inches of height
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csc_cli.files import atomic_path
-from csc_cli.plots.figures import COLOURS, DASHES
+from csc_cli.plots.figures import line_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,11 +85,10 @@ def _intervals(axes: Axes, x: list[float], points: Sequence[Point], name: str, i
     y = [100 * point.eer for point in points]
     down = [0 if math.isnan(point.low) else max(0.0, 100 * (point.eer - point.low)) for point in points]
     up = [0 if math.isnan(point.high) else max(0.0, 100 * (point.high - point.eer)) for point in points]
-    style = _style(index)
     known = name in axes.get_legend_handles_labels()[1]
     axes.errorbar(
         x, y, yerr=[down, up], marker=MARKS[index % len(MARKS)], markersize=5, linewidth=1.3, elinewidth=0.8,
-        capsize=2, label="_" if known else name, **style,
+        capsize=2, label="_" if known else name, **line_style(index),
     )  # fmt: skip
 
 
@@ -107,7 +106,7 @@ def plot_course(systems: Sequence[Course], target: Path) -> None:
     figure = _figure(9, 8)
     upper, lower = figure.subplots(2, 1, sharex=True)
     for index, (name, rows) in enumerate(histories):
-        colour = _style(index)["color"]
+        colour = line_style(index)["color"]
         for key, ceiling, dash in (("bound", "ceiling", "--"), ("held_out_bound", "held_out_ceiling", "-")):
             line = shares(rows, key, ceiling)
             upper.plot(*line, color=colour, linestyle=dash, label=name if key == "held_out_bound" else "_")
@@ -160,10 +159,6 @@ def minutes_at(rows: History) -> Any:
     known = [(row["step"], row["seconds"] / 60) for row in rows if "seconds" in row] or [(0, 0.0)]
     steps, minutes = zip(*known)
     return lambda step: float(np.interp(step, (0, *steps), (0.0, *minutes)))
-
-
-def _style(index: int) -> dict[str, Any]:
-    return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index // len(COLOURS) % len(DASHES)]}
 
 
 def _legend(axes: Axes) -> None:

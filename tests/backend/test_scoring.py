@@ -162,6 +162,8 @@ def test_dimensions_disagree(case):
         ({"enroll_by": "scores"}, "needs --enroll-spk2utt"),
         ({"num_utts": "a", "enroll_spk2utt": "b"}, "leave --num-utts out"),
         ({"attention_scale": 0.0}, "--attention-scale 0"),
+        ({"top_n": 300}, "--top-n 300: says nothing without --as-norm"),
+        ({"top_n": 4, "norm": "s", "cohort": "c"}, "--top-n 4: says nothing without --as-norm"),
     ],
 )
 def test_settings_that_exclude_each_other(settings, message):
@@ -258,9 +260,9 @@ def test_all_pairs_are_those_of_a_list(several, by, norm, form):
     cohort = write(
         folder / "cohort.ark", {f"c{i}": x for i, x in enumerate(np.random.default_rng(6).normal(size=(9, 6)))}
     )
-    settings = {"streams": folder / "utt2streams", "enroll_spk2utt": folder / "spk2utt", "enroll_by": by, "top_n": 4}
+    settings = {"streams": folder / "utt2streams", "enroll_spk2utt": folder / "spk2utt", "enroll_by": by}
     if norm is not None:
-        settings |= {"norm": norm, "cohort": cohort}
+        settings |= {"norm": norm, "cohort": cohort, "top_n": 4}
     (folder / "trials").write_text("".join(f"{e} {t}\n" for e in spk2utt for t in streams))
     rows, _ = run(folder, **settings)
     out = folder / "all" if form == "text" else f"ark:{folder}/all"

@@ -119,6 +119,8 @@ def test_wrong_usage(csc, line: str) -> None:
         ("lda train --dim 25 --mean mean.vec train.scp train.utt2spk -", "--dim 25: the vectors have 24 dimensions"),
         ("score plda plda all enroll.scp ark:lda.mat -", "lda.mat"),
         ("score cosine --as-norm train.scp --top-n 5000 all enroll.scp test.scp -", "--top-n 5000: the cohort has"),
+        ("score cosine --top-n 300 all enroll.scp test.scp -", "--top-n 300: says nothing without --as-norm"),
+        ("score plda --s-norm train.scp --top-n 9 plda all enroll.scp test.scp -", "says nothing without --as-norm"),
     ],
 )
 def test_one_line_and_status_1(reference: Path, csc, line: str, message: str) -> None:
