@@ -62,6 +62,17 @@ def _in_order(
             future.cancel()
 
 
+def batched(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:
+    """The items by `size` together, the last of them perhaps fewer (`itertools.batched` of Python 3.12).
+
+    >>> list(batched("abcde", 2))
+    [('a', 'b'), ('c', 'd'), ('e',)]
+    """
+    rest = iter(items)
+    while batch := tuple(islice(rest, size)):
+        yield batch
+
+
 def in_fresh_process(function: Callable[..., Result], *arguments: Any) -> Result:
     """`function(*arguments)` in a process of its own, that has loaded nothing yet.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -50,8 +50,9 @@ from csc_cli.cli import options
 @options.no_pipes
 @options.quiet
 def trials(
-    data: Path, out: Path, config: Path | None, interferers: Path | None, listed: Path | None, trials_format: str,
-    preset: str | None, overrides: tuple[str, ...], write_audio: bool, seed: int, nj: int,
+    data: Path, out: Path, config: Path | None, interferers: Path | None, listed: Path | None,
+    trials_format: Literal["kaldi", "voxceleb"], preset: str | None, overrides: tuple[str, ...], write_audio: bool,
+    seed: int, nj: int,
 ) -> None:  # fmt: skip
     """Draw a speaker verification test from DATA: OUT/enroll, OUT/test, OUT/trials, OUT/utt2cond.
 
@@ -70,8 +71,8 @@ def trials(
     common: Any = {"seed": seed, "interferers": interferers, "audio": write_audio, "nj": nj}
     if listed is not None:
         protocol = list_settings(preset, config, overrides)
-        form: Any = trials_format
-        click.echo(make_listed_trials(listed, data, out, protocol, form=form, preset=preset or "", **common))
+        given = make_listed_trials(listed, data, out, protocol, form=trials_format, preset=preset or "", **common)
+        click.echo(given)
         return
     if preset is not None:
         raise click.UsageError("--preset: is for a list of trials; name it by --from")

@@ -6,10 +6,8 @@ A plan needs no audio then: a million mixtures are drawn from what this table ho
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +17,7 @@ from csc_cli.errors import CscError
 from csc_cli.files import atomic_path
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.kaldi.vad_files import VadTable
-from csc_cli.parallel import ordered_map
+from csc_cli.parallel import batched, ordered_map
 from csc_cli.progress import track
 
 SPEECH = "speech.npz"
@@ -68,7 +66,7 @@ def measure(path: Path, key: str, data: DataDir, sample_rate: int, vad: VadTable
     """
     if read_key(path) == key:
         return
-    batches = _batches(data.utterances, AT_A_TIME)
+    batches = batched(data.utterances, AT_A_TIME)
     work = ordered_map(partial(_speech_of, sample_rate=sample_rate, vad=vad), batches, nj)
     found = list(track((one for batch in work for one in batch), "where there is speech", len(data.utterances)))
     packed = [np.packbits(speech.active) for speech in found]
@@ -113,9 +111,3 @@ def _speech_of(utterances: tuple[Utterance, ...], sample_rate: int, vad: VadTabl
         except CscError:  # named when a mixture asks for it
             found.append(Speech(UNREADABLE, np.zeros(0, bool)))
     return found
-
-
-def _batches(utterances: Iterable[Utterance], size: int) -> Iterator[tuple[Utterance, ...]]:
-    rest = iter(utterances)
-    while batch := tuple(islice(rest, size)):
-        yield batch

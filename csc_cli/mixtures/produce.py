@@ -31,7 +31,7 @@ from csc_cli.mixtures.render import Rendered, render
 from csc_cli.mixtures.store import AudioStore
 from csc_cli.mixtures.surroundings import Surroundings
 from csc_cli.mixtures.write import AudioFormat, Written, write_rendered
-from csc_cli.parallel import ordered_map
+from csc_cli.parallel import batched, ordered_map
 from csc_cli.progress import track
 
 __all__ = ["PLAN", "Job", "Outcome", "Product", "data_digest", "jobs_of", "produce"]
@@ -123,7 +123,7 @@ def produce(
             if plan is not None and not product.audio and not product.overlap:
                 work = _planned(plan_lines(plan, done, total, nj), out, product)
             else:
-                batches = _batches(islice(jobs(), done, None), 1 if nj == 1 else JOBS_AT_A_TIME)
+                batches = batched(islice(jobs(), done, None), 1 if nj == 1 else JOBS_AT_A_TIME)
                 made = ordered_map(partial(_make_all, out=out, product=product), batches, nj)
                 work = (line for lines in made for line in lines)
             for line in track(work, f"mixtures in {out}", total - done):
@@ -172,12 +172,6 @@ def _locked(out: Path) -> Iterator[IO[str]]:
         except OSError:  # a file system without locks
             pass
         yield stream
-
-
-def _batches(jobs: Iterable[Job], size: int) -> Iterator[tuple[Job, ...]]:
-    rest = iter(jobs)
-    while batch := tuple(islice(rest, size)):
-        yield batch
 
 
 def _planned(lines: Iterable[str | Fault], out: Path, product: Product) -> Iterator[str]:

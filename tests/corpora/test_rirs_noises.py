@@ -108,6 +108,8 @@ def test_without_lists_names_tell(corpus, tmp_path):
         (lambda root: (root / f"{FILES[9]}.wav").rename(root / "x") and (root / f"{FILES[10]}.wav").unlink(),
          "no recordings for pointsource_noises found"),
         (lambda root: (root / REAL / "rir_list").write_text("--rir-id 1 --room-id\n"), "rir_list:1: must be"),
+        (lambda root: (root / REAL / "rir_list").write_text("--rir-id 'open x.wav\n"), "rir_list:1: must be"),
+        (lambda root: (root / REAL / "noise_list").write_bytes(b"--rir-id 1 x.wav\n\xff"), "noise_list:2: is no text"),
         (lambda root: (root / "simulated_rirs/smallroom/Room001/x.wav").touch(), "x.wav: is not named Room001-"),
     ],
 )  # fmt: skip

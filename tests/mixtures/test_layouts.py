@@ -160,7 +160,8 @@ def test_what_is_missing_is_named(librimix, tmp_path, damage, says):
     [
         (lambda text: text.replace("mixture_path", "path"), "has no columns mixture_ID, mixture_path"),
         (lambda text: text + text.splitlines()[1] + "\n", r"csv:4: mixture '4077-.*' comes twice"),
-        (lambda text: text[: text.rindex("wav8k")], r"csv:3: has too few columns|cannot be read"),
+        (lambda text: text[: text.rindex(",/")], r"csv:3: has too few columns"),
+        (lambda text: text[: text.rindex("wav8k")], r"cannot be read"),
         (lambda text: text.splitlines()[0] + "\n", "has no mixtures"),
         (lambda text: text.replace("4077", "\udcff", 1), r"csv:2: is no text in UTF-8"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from csc_cli.errors import ConfigError, CscError, DataError
+from csc_cli.errors import AudioError, ConfigError, DataError
 from csc_cli.mixtures import rooms
 from csc_cli.mixtures.manifest import Room
 from csc_cli.mixtures.rooms import Spectra, aligned, lead, pool_room, simulated
@@ -89,7 +89,7 @@ def test_a_recorded_response_is_aligned_to_its_first_high_peak():
     assert found.size == 3000 - 700 + lead(RATE)
     early = aligned(response[695:], RATE)  # fewer samples before than the lead
     assert np.array_equal(early[lead(RATE) - 5 :], response[695:])
-    with pytest.raises(CscError, match="'r' is silent"):
+    with pytest.raises(AudioError, match="'r' is silent"):
         rooms.check_response(np.zeros(5), "r")
 
 
