@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from csc_cli.nn.precision import at_least_float32
+
 
 class Readout(NamedTuple):
     vectors: Tensor  # (..., E), of unit length (but see CrossAttention.unit_length)
@@ -81,7 +83,7 @@ class CrossAttention(nn.Module):
 
 def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     """Softmax over the last axis among unmasked entries; all zeros where nothing is unmasked."""
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)).masked_fill(~mask, float("-inf"))
+    scores = at_least_float32(scores).masked_fill(~mask, float("-inf"))
     peak = scores.amax(-1, keepdim=True).detach().clamp(min=-1e30)  # a row without keys has -inf here
     weights = torch.exp(scores - peak)
     return weights / weights.sum(-1, keepdim=True).clamp(min=1e-20)

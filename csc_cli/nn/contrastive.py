@@ -64,12 +64,10 @@ def contrastive_loss(logits: Tensor, target: Tensor, valid: Tensor | None = None
     return torch.where(known, loss, torch.zeros_like(loss))
 
 
-def information_bound(loss: Tensor, ceiling: float) -> Tensor:
-    """I(z; K) >= H(K) - L_inv in nats (Barber & Agakov 2003), for rows that do not depend on the sample."""
-    return ceiling - loss
-
-
 def entropy(counts: Tensor) -> float:
-    """H(K) in nats of the label frequencies `counts` (N,): the ceiling of the bound."""
+    """H(K) in nats of the label frequencies `counts` (N,), the ceiling of the bound I(z; K) >= H(K) - L_inv.
+
+    The bound (Barber & Agakov 2003) holds for rows that do not depend on the sample.
+    """
     p = counts.double() / counts.sum()
     return float(-(p[p > 0] * p[p > 0].log()).sum())

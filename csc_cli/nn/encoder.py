@@ -25,7 +25,9 @@ from csc_cli.nn.baselines.layers import share_statistics
 from csc_cli.nn.chunks import chunk_count, first_frames, join, split
 from csc_cli.nn.filterbank import FilterbankConfig, make_filterbank
 from csc_cli.nn.galr import GalrBlock, GalrConfig
+from csc_cli.nn.masked import masked_mean, statistics
 from csc_cli.nn.precision import at_least_float32
+from csc_cli.nn.standardise import Standardise
 
 FLOOR = 1e-2  # under the log of magnitudes, relative to the recording's RMS: -40 dB
 
@@ -231,64 +233,9 @@ class SeparativeEncoder(nn.Module):
             share_statistics(self.speaker_tdnn, total)
 
 
-class Standardise(nn.Module):
-    """Batch normalisation of the segments that hold speech: no mean, unit deviation in each dimension.
-
-    A young network's segments are nearly one vector. Without this the contrastive loss finds it easiest to
-    make them one vector (seen: L_batch stays at log J), for what they share outweighs what parts them.
-    """
-
-    mean: Tensor
-    variance: Tensor
-    updates: Tensor
-
-    def __init__(self, dimensions: int, momentum: float = 0.98) -> None:
-        super().__init__()
-        self.momentum = momentum
-        # Replaced under data-parallel training by a sum over ranks with gradient.
-        self.total: Callable[[Tensor], Tensor] = lambda sums: sums
-        self.register_buffer("mean", torch.zeros(dimensions))
-        self.register_buffer("variance", torch.ones(dimensions))
-        self.register_buffer("updates", torch.tensor(0.0))
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, C, S, D), mask (B, 1, S, 1) -> (B, C, S, D); in evaluation by the statistics of training."""
-        mean, variance = self.mean, self.variance
-        if self.training:
-            keep = mask.expand(*x.shape[:-1], 1).to(x.dtype)
-            axes = tuple(range(x.dim() - 1))
-            sums = torch.cat([(x * keep).sum(axes), (x.square() * keep).sum(axes), keep.sum()[None]])
-            total, square, count = self.total(sums).split([x.shape[-1], x.shape[-1], 1])
-            mean = total / count
-            variance = (square / count - mean.square()).clamp(min=0)
-            self.follow(mean.detach(), variance.detach())
-        return (x - mean) / (variance + 1e-5).sqrt()
-
-    @torch.no_grad()
-    def follow(self, mean: Tensor, variance: Tensor) -> None:
-        """Running statistics: a plain average at first, then with momentum."""
-        old = torch.clamp(self.updates / (self.updates + 1), max=self.momentum)
-        self.mean.lerp_(mean, 1 - old)
-        self.variance.lerp_(variance, 1 - old)
-        self.updates += 1
-
-
 def blocks(galr: GalrConfig, count: int, first: int = 0) -> nn.ModuleList:
     """A stack of `count` blocks that begins at depth `first`."""
     return nn.ModuleList(GalrBlock(galr, first + index) for index in range(count))
-
-
-def masked_mean(x: Tensor, mask: Tensor, axis: int) -> Tensor:
-    """Mean over `axis` of the entries where the broadcast `mask` is true; 0 where there is none."""
-    keep = mask.to(x.dtype)
-    return (x * keep).sum(axis) / keep.sum(axis).clamp(min=1)
-
-
-def statistics(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean and deviation of each segment's real frames: (..., S, K, D), mask (..., S, K, 1) -> (..., S, 2 D)."""
-    mean = masked_mean(x, mask, -2)
-    variance = masked_mean(x.square(), mask, -2) - mean.square()
-    return torch.cat([mean, variance.clamp(min=1e-4).sqrt()], -1)
 
 
 def consistent(sources: Tensor, mixture: Tensor, by_power: bool = False) -> Tensor:

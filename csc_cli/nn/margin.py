@@ -80,7 +80,7 @@ def true_elsewhere(others: Tensor, target: Tensor, rows: int) -> Tensor:
 
 
 def margin_mixup_loss(
-    cosine: Tensor, first: Tensor, second: Tensor, share: Tensor, margin: float, scale: float, apart: bool = False
+    cosine: Tensor, first: Tensor, second: Tensor, share: Tensor, margin: float, scale: float
 ) -> Tensor:
     """Margin-mixup (Thienpondt, Madhu, Demuynck, ICASSP 2023, arXiv 2304.03515).
 
@@ -92,13 +92,12 @@ def margin_mixup_loss(
     Args:
         cosine: (A, N) of the one embedding of a mixture; first, second: (A,) labels, -1 where there is none.
         share: (A,) lambda of the first in the mixture, in [0, 1].
-        apart: leave each label's row out of the other's normaliser (`others` of `aam_loss`; ours).
 
     Returns:
         (A,) nats.
     """
     share = share.to(cosine.dtype)
     total = torch.zeros_like(share)
-    for own, other, part in ((first, second, share), (second, first, 1 - share)):
-        total = total + part * aam_loss(cosine, own, part * margin, scale, other[:, None] if apart else None)
+    for own, part in ((first, share), (second, 1 - share)):
+        total = total + part * aam_loss(cosine, own, part * margin, scale)
     return total

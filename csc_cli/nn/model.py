@@ -18,12 +18,13 @@ from csc_cli.errors import ConfigError, DataError
 from csc_cli.files import atomic_path, open_atomic
 from csc_cli.nn.attention import CrossAttention
 from csc_cli.nn.baselines.embedder import Embedder, EmbedderConfig
+from csc_cli.nn.baselines.features import WINDOW_S
 from csc_cli.nn.baselines.recursive import found
-from csc_cli.nn.encoder import Encoded, EncoderConfig, Guide, SeparativeEncoder, masked_mean
+from csc_cli.nn.encoder import Encoded, EncoderConfig, Guide, SeparativeEncoder
+from csc_cli.nn.masked import masked_mean
 from csc_cli.nn.precision import at_least_float32
 
 WEIGHTS, SETTINGS = "model.safetensors", "config.yaml"
-WINDOW_S = 0.025  # of the embedders' log-mel features
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class ModelConfig:
         """Samples of the shortest recording that is heard as it is: one window of the first layer."""
         if self.encoder is not None:
             return self.encoder.filterbank.window
-        return round(WINDOW_S * self.sample_rate)
+        return int(self.sample_rate * WINDOW_S)
 
 
 class SpeakerModel(nn.Module):

@@ -37,6 +37,16 @@ class MixtureBatch(NamedTuple):
     ids: tuple[str, ...]  # the utterances of each mixture, a + between them
     lost: Lost = ()  # those that could not be read, in whose place others are
 
+    @property
+    def real(self) -> Tensor:
+        """(B M, T), true at real samples."""
+        return torch.arange(self.mixture.shape[1], device=self.lengths.device) < self.lengths[:, None]
+
+    @property
+    def active(self) -> Tensor:
+        """(B M, C), true at streams with a talker."""
+        return self.sources.square().sum(-1) > 0
+
     def to(self, device: torch.device) -> MixtureBatch:
         mixture, sources, lengths, labels = (tensor.to(device, non_blocking=True) for tensor in self[:4])
         return MixtureBatch(mixture, sources, lengths, labels, self.ids, self.lost)
@@ -108,7 +118,7 @@ class RoundRobin(torch.utils.data.Dataset[MixtureBatch]):
             for utterance in corpus.train:
                 self.by_speaker.setdefault(utterance.speaker, []).append(utterance)
         self.speakers = sorted(self.by_speaker)
-        size = config.batch.utterances * config.batch.conditions
+        size = config.batch.mixtures
         if size % part[1]:
             raise DataError(f"batch: {size} mixtures cannot be shared by {part[1]} processes; change batch.utterances")
 

@@ -62,6 +62,11 @@ class BatchConfig:
     def most_talkers(self) -> int:
         return 2 + len(self.more_talkers)
 
+    @property
+    def mixtures(self) -> int:
+        """B M, of one batch."""
+        return self.utterances * self.conditions
+
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
@@ -208,6 +213,16 @@ class TrainConfig:
     def slots(self) -> int:
         """Sources of a mixture in a batch, silent ones among them."""
         return max(2, self.model.streams)
+
+    @property
+    def step_mixtures(self) -> int:
+        """Mixtures of a step of the optimiser, over all processes."""
+        return self.batch.mixtures * self.batch.accumulate
+
+    @property
+    def step_audio_s(self) -> float:
+        """Seconds of mixture in such a step."""
+        return self.step_mixtures * (self.mixtures.crop_s or 0.0)
 
     def __post_init__(self) -> None:
         if self.model.sample_rate != self.mixtures.sample_rate:

@@ -51,8 +51,7 @@ def describe(
         facts["memory"]["inference"] = measured.facts(f"a recording of {seconds:g} s")
     if training_step:
         config = configs.load(TrainConfig, path / SETTINGS if path.is_dir() else path, overrides)
-        mixtures = config.batch.utterances * config.batch.conditions
-        of = f"{mixtures} mixtures of {config.mixtures.crop_s:g} s"
+        of = f"{config.batch.mixtures} mixtures of {config.mixtures.crop_s:g} s"
         facts["memory"]["a training step"] = training_memory(config, place).facts(of)
     return json.dumps(facts, indent=2) if as_json else "\n".join(words(str(path), model.config, facts))
 

@@ -42,6 +42,12 @@ class Examples(NamedTuple):
     truth: dict[str, np.ndarray]  # the mixtures and their true sources, which do not change
     arrays: dict[str, np.ndarray]  # vectors (V, E), speakers (V,); attention (HEARD, C, heads, S) and spans_s (S, 2)
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether there is something to hear and to see: a network that has diverged makes NaN of it."""
+        numbers = [one for one in (*self.sounds.values(), *self.arrays.values()) if one.dtype.kind == "f"]
+        return all(bool(np.isfinite(one).all()) for one in numbers)
+
 
 def draw_examples(config: TrainConfig, corpus: Corpus, store: AudioStore) -> MixtureBatch | None:
     """The mixtures; None where fewer than two talkers have a held-out utterance, or the network has one stream."""
@@ -69,9 +75,7 @@ def draw_examples(config: TrainConfig, corpus: Corpus, store: AudioStore) -> Mix
     heard = [[(chosen[place], 1.0) for place in pair] for pair in pairs.values()]
     plans = []
     for index, talkers in enumerate(heard):
-        voices = babble_voices(
-            corpus.train, talkers, config, "example", index, usable=lambda one: not fault(one, store)
-        )
+        voices = babble_voices(corpus.train, talkers, config, "example", index, usable=usable)
         plans.append(plan_crop(f"example-{index}", talkers, config, rng, store, voices))
     return render_batch(plans, [[-1] * len(pair) for pair in heard], store, config.slots)
 
@@ -83,11 +87,10 @@ def make_examples(stepper: Stepper, batch: MixtureBatch, speakers: Mapping[str, 
     placed = stepper.placed(batch)
     with stepper.autocast:
         encoded = model(placed.mixture, placed.lengths)
-    real = torch.arange(placed.mixture.shape[1], device=placed.mixture.device) < placed.lengths[:, None]
     separated, segments = at_least_float32(encoded.separated), at_least_float32(encoded.segments)
     query = at_least_float32(encoded.query)
-    snr = pairwise_si_snr(separated, at_least_float32(placed.sources), real)
-    permutation = best_permutation(heard_cost(snr, placed.sources.square().sum(-1) > 0))
+    snr = pairwise_si_snr(separated, at_least_float32(placed.sources), placed.real)
+    permutation = best_permutation(heard_cost(snr, placed.active))
     vectors = assign(model.embed(query, segments, encoded.segment_mask[:, None]), permutation)
     talkers = [name.split("+") for name in batch.ids]
     arrays = {

@@ -23,7 +23,7 @@ class HeldOut:
         self, stepper: Stepper, config: TrainConfig, corpus: Corpus, store: AudioStore, lost: LostCount
     ) -> None:
         self.stepper, self.config, self.corpus, self.store, self.lost = stepper, config, corpus, store, lost
-        self.size = max(1, config.batch.utterances * config.batch.conditions // distributed.world())
+        self.size = max(1, config.batch.mixtures // distributed.world())
 
     @property
     def learner(self) -> Learner | RivalLearner:

@@ -86,8 +86,7 @@ class Learner(nn.Module):
         with autocast:
             encoded = self.model(batch.mixture, batch.lengths, guide if guided > 0 else None)
         encoded = Encoded(*(tensor if tensor.dtype == torch.bool else at_least_float32(tensor) for tensor in encoded))
-        real = torch.arange(batch.mixture.shape[1], device=batch.mixture.device) < batch.lengths[:, None]
-        active = batch.sources.square().sum(-1) > 0  # (B, C)
+        real, active = batch.real, batch.active
         snr = pairwise_si_snr(encoded.separated, batch.sources, real)
         separation = self.separation_cost(encoded, batch, real, active, snr)
         z = self.model.embed(encoded.query, encoded.segments, encoded.segment_mask[:, None])
@@ -237,8 +236,7 @@ class Learner(nn.Module):
         """Sums over a batch: SI-SNRi, its streams, L_inv, its streams (4,)."""
         with autocast:
             encoded = self.model(batch.mixture, batch.lengths)
-        real = torch.arange(batch.mixture.shape[1], device=batch.mixture.device) < batch.lengths[:, None]
-        active = batch.sources.square().sum(-1) > 0
+        real, active = batch.real, batch.active
         snr = pairwise_si_snr(at_least_float32(encoded.separated), batch.sources, real)
         query, segments = at_least_float32(encoded.query), at_least_float32(encoded.segments)
         z = self.model.embed(query, segments, encoded.segment_mask[:, None])
@@ -262,8 +260,7 @@ class Learner(nn.Module):
         """Energy of the streams without a talker, together, relative to the mixture: (B,) dB."""
         with autocast:
             separated = at_least_float32(self.model(batch.mixture, batch.lengths).separated)
-        real = torch.arange(batch.mixture.shape[1], device=batch.mixture.device) < batch.lengths[:, None]
-        active = batch.sources.square().sum(-1) > 0  # (B, C)
+        real, active = batch.real, batch.active
         permutation = best_permutation(heard_cost(pairwise_si_snr(separated, batch.sources, real), active))
         energy = (assign(separated, permutation).square().sum(-1) * ~active).sum(-1)
         return 10 * torch.log10(energy / batch.mixture.square().sum(-1).clamp(min=1e-20) + 1e-12)

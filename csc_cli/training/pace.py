@@ -15,9 +15,8 @@ KEEP = 0.95  # of the running means, a step
 class Pace:
     """Running means over the last steps."""
 
-    def __init__(self, config: TrainConfig, world: int) -> None:
-        mixtures = config.batch.utterances * config.batch.conditions * config.batch.accumulate
-        self.audio_s = mixtures * (config.mixtures.crop_s or 0.0)  # of a step, over all processes
+    def __init__(self, config: TrainConfig) -> None:
+        self.audio_s = config.step_audio_s
         self.step_s, self.wait_s, self.waited = 0.0, 0.0, 0.0
         self.mark: float | None = None
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from csc_cli.errors import ConfigError
 from csc_cli.training.config import TrackingConfig
 
@@ -31,7 +33,8 @@ class Patience:
             need = "give speakers with --dev" if self.key.startswith("dev") else "hold out utterances, batch.held_out"
             raise ConfigError(f"tracking.stop_on: {self.key} is not measured; {need}")
         value = figures[self.key] * (-1 if self.key.startswith("dev_eer") else 1)
-        if self.best is not None and value <= self.best:
+        # So written that what is not a number is no better either.
+        if not value > (-math.inf if self.best is None else self.best):
             self.since += 1
             return False
         self.best, self.best_step, self.since = value, step, 0

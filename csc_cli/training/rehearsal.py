@@ -40,13 +40,12 @@ def dry_run(conf: Path, data_dir: Path, exp: Path, overrides: tuple[str, ...], d
         trainer.update_or_explain(parts)
     step_s = (time.monotonic() - began) / TIMED
     config = trainer.config
-    mixtures = config.batch.utterances * config.batch.conditions * config.batch.accumulate
-    audio_s = mixtures * (config.mixtures.crop_s or 0.0)
     hours = step_s * config.optimiser.steps / 3600
     count = sum(p.numel() for p in trainer.learner.model.parameters())
     return "\n".join([
         f"{len(trainer.corpus.train)} utterances, {len(trainer.corpus.rows)} rows; {count:,} parameters",
-        f"a step: {mixtures} mixtures, {step_s:.3g} s ({audio_s / step_s:.0f} s of audio a second), "
+        f"a step: {config.step_mixtures} mixtures, {step_s:.3g} s "
+        f"({config.step_audio_s / step_s:.0f} s of audio a second), "
         f"{100 * waited / TIMED / step_s:.0f} % of it making the mixtures (--workers N makes them beside it)",
         f"memory: {peak_memory(trainer.device) / 2**30:.2f} GiB at most ({trainer.device}, {trainer.precision})",
         f"{config.optimiser.steps} steps: about {hours:.2g} h, measuring and saving not counted",

@@ -60,7 +60,7 @@ class RivalLearner(nn.Module):
         self, batch: MixtureBatch, choice: torch.Generator, autocast: torch.autocast, margin: float = 1.0
     ) -> Losses:
         """Losses of this rank's part; `margin` is the share of the full margin at this step."""
-        labels = torch.where(batch.sources.square().sum(-1) > 0, batch.labels, -1)
+        labels = torch.where(batch.active, batch.labels, -1)
         heard = self.hear(batch, labels, autocast)
         if self.among_pairs:
             loss = self.among_batch(heard.vectors, labels)
@@ -98,7 +98,7 @@ class RivalLearner(nn.Module):
         figures: dict[str, tuple[Tensor, Tensor]] = {}
         cost = self.cost(heard.vectors, labels, margin)  # (B, Q, C)
         if heard.separated is not None:
-            real = torch.arange(batch.mixture.shape[1], device=known.device) < batch.lengths[:, None]
+            real = batch.real
             snr = pairwise_si_snr(heard.separated, batch.sources, real)
             permutation = best_permutation(heard_cost(snr, known))
             figures["si_snri"] = (snr_gain(snr, batch, real, permutation, known), mixed(known).sum())
@@ -148,7 +148,7 @@ class RivalLearner(nn.Module):
         sums = torch.zeros(4, device=batch.labels.device)
         if self.among_pairs:
             return sums
-        labels = torch.where(batch.sources.square().sum(-1) > 0, batch.labels, -1)
+        labels = torch.where(batch.active, batch.labels, -1)
         figures = self.figures(self.hear(batch, labels, autocast), batch, labels, 0.0)
         if "si_snri" in figures:
             sums[0], sums[1] = figures["si_snri"][0].sum(), figures["si_snri"][1]

@@ -59,7 +59,7 @@ class Trainer:
         self.measured_on = HeldOut(self.stepper, config, self.corpus, self.store, self.lost)
         self.verification = Verification(dev, config) if dev and distributed.rank() == 0 else None
         self.patience = Patience(config.tracking)
-        self.pace = Pace(config, distributed.world())
+        self.pace = Pace(config)
         self.requests, self.draw = Requests(), draw
         self.step, self.seconds, self.mark = 0, 0.0, time.monotonic()
         self.sums: dict[str, float] = {}  # of the figures since the last line of train.jsonl
@@ -175,7 +175,11 @@ class Trainer:
         batch = draw_examples(self.config, self.corpus, self.store) if history else None
         if history and batch:
             speakers = {utterance.id: utterance.speaker for utterance in self.corpus.held_out}
-            history.show(self.step, make_examples(self.stepper, batch, speakers), self.draw)
+            examples = make_examples(self.stepper, batch, speakers)
+            if examples.is_finite:
+                history.show(self.step, examples, self.draw)
+            else:
+                note(f"step {self.step}: what the model makes of held-out mixtures is not finite; not shown")
 
     def held_out(self) -> dict[str, float]:
         """All that is measured while it trains, on held-out utterances and on development speakers."""

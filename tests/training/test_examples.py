@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from csc_cli.nn.si_snr import pairwise_si_snr
 from csc_cli.plots.examples import draw_examples as pictures
 from csc_cli.training.examples import draw_examples, make_examples
+from csc_cli.training.history import History
 from csc_cli.training.trainer import Trainer
 
 HELD_OUT = ("tracking.held_out_every=4", "batch.held_out=0.34")
@@ -85,6 +86,30 @@ def test_fewer_talkers_or_more_streams(make_trainer: Callable[..., Trainer], set
         speakers = {utterance.id: utterance.speaker for utterance in trainer.corpus.held_out}
         shown = pictures(make_examples(trainer.stepper, batch, speakers).arrays)
         assert all(picture.dtype == np.uint8 and len(np.unique(picture)) > 10 for picture in shown.values())
+
+
+def test_network_that_has_diverged_is_not_shown(
+    make_trainer: Callable[..., Trainer], capsys: pytest.CaptureFixture
+) -> None:
+    trainer = make_trainer(*HELD_OUT)
+    trainer.draw = pictures
+    track, head = trainer.track, trainer.learner.model.encoder.speaker_out
+
+    def spoiled(history: History | None) -> bool:
+        """Its weights are no numbers when it is measured at step 4."""
+        kept = head.weight.detach().clone()
+        with torch.no_grad():
+            head.weight.mul_(float("nan") if trainer.step == 4 else 1.0)
+            changed = track(history)
+            head.weight.copy_(kept)
+        return changed
+
+    trainer.track = spoiled  # type: ignore[method-assign]
+    trainer.run()
+    assert "step 4: what the model makes of held-out mixtures is not finite; not shown" in capsys.readouterr().err
+    seen = events(trainer.directory)
+    assert [one.step for one in seen.Images("attention")] == [8]
+    assert [one.step for one in seen.Audio("example 1/mixture")] == [8], "what does not change is shown all the same"
 
 
 def test_what_comes_after_a_checkpoint_is_forgotten_at_resume(make_trainer: Callable[..., Trainer]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -97,6 +98,11 @@ def test_patience_ends_at_the_first_value_that_is_late() -> None:
         True, True, False, False,
     ]  # fmt: skip
     assert patience.is_over and patience.best_step == 1
+    unsure = Patience(TrackingConfig(patience=2, stop_on="si_snri"))
+    assert [unsure.look(step, {"held_out_si_snri": value}) for step, value in enumerate([math.nan, 1.0, math.nan])] == [
+        False, True, False,
+    ]  # fmt: skip
+    assert unsure.best == 1.0 and not unsure.is_over, "what is not a number is never the best"
     falling = Patience(TrackingConfig(patience=1, stop_on="eer_mixed"))
     assert falling.look(1, {"dev_eer_mixed": 20.0}) and falling.look(2, {"dev_eer_mixed": 10.0})
     assert not falling.look(3, {"dev_eer_mixed": 11.0}) and falling.is_over

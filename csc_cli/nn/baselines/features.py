@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from csc_cli.errors import ConfigError
+from csc_cli.nn.precision import at_least_float32
 
 WINDOW_S, HOP_S, PREEMPHASIS, LOWEST_HZ = 0.025, 0.010, 0.97, 20.0
 FLOOR = 1e-6  # power of the white noise whose windowed spectrum is the floor, relative to the recording: -60 dB
@@ -53,7 +54,7 @@ class LogMel(nn.Module):
     def forward(self, samples: Tensor, lengths: Tensor) -> tuple[Tensor, Frames]:
         """samples (B, T), lengths (B,) real samples -> features (B, F, L), 0 at padding; frames."""
         with torch.autocast(samples.device.type, enabled=False):
-            x = samples.to(torch.promote_types(samples.dtype, torch.float32))
+            x = at_least_float32(samples)
             x = x * (torch.arange(x.shape[1], device=x.device) < lengths[:, None])
             power = x.square().sum(1, keepdim=True) / lengths[:, None].clamp(min=1)
             x = x / power.clamp(min=1e-14).sqrt()  # clamped first: the gradient of a root at 0 is not finite

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from csc_cli.nn.baselines.features import Frames
+from csc_cli.nn.precision import at_least_float32
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
@@ -31,7 +32,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         """x (B, C, L), mask (B, 1, L) true at real frames, None where all are -> (B, C, L)."""
         if not self.training or (mask is None and self.total is None and x.shape[0] * x.shape[2] > 1):
             return super().forward(x)
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        x = at_least_float32(x)
         shift = self.running_mean[:, None]  # near the mean, so that the difference of two sums keeps its digits
         moved = x - shift if mask is None else (x - shift) * mask
         real = x.new_full((1,), x.shape[0] * x.shape[2]) if mask is None else mask.sum().to(x.dtype)[None]

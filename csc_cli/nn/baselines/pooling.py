@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from csc_cli.nn.baselines.features import Frames
 from csc_cli.nn.baselines.layers import MaskedBatchNorm
+from csc_cli.nn.precision import at_least_float32
 
 ATTENTION = 128  # A (arXiv 2005.07143, sec. 4.1)
 SMALLEST = 1e-12  # variance under the root, whose gradient at 0 is not finite
@@ -57,13 +58,13 @@ def frame_weights(x: Tensor, frames: Frames) -> Tensor:
 
 def over_time(scores: Tensor, frames: Frames) -> Tensor:
     """Softmax over the real frames: (B, D, L) -> (B, D, L), 0 at padding."""
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    scores = at_least_float32(scores)
     return (scores if frames.mask is None else scores.masked_fill(~frames.mask, float("-inf"))).softmax(2)
 
 
 def weighted_statistics(x: Tensor, weights: Tensor) -> Tensor:
     """Mean and deviation under weights (B, D or 1, L) that add up to 1: (B, D, L) -> (B, 2 D)."""
-    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    x = at_least_float32(x)
     mean = (weights * x).sum(2)
     variance = (weights * (x - mean[..., None]).square()).sum(2)
     return torch.cat([mean, variance.clamp(min=SMALLEST).sqrt()], 1)
