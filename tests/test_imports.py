@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "csc_cli"
-FOUNDATION = {"compiled", "errors", "config", "files", "seeds", "parallel", "progress", "dsp", "text_files"}
+FOUNDATION = {"compiled", "errors", "config", "files", "history", "seeds", "parallel", "progress", "dsp", "text_files"}
 # package -> the packages that it may import directly; what those may import, it may import too.
 MAY_IMPORT = {
     "foundation": set(),

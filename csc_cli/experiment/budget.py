@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -14,6 +13,7 @@ from csc_cli.experiment.commands import Commands, read_json
 from csc_cli.experiment.grid import ProbeConfig
 from csc_cli.experiment.size import macs_of_step
 from csc_cli.files import write_json
+from csc_cli.history import HISTORY, read_history
 
 LEAST_S = 2.0  # train.jsonl has tenths of a second
 NEVER = 10**9
@@ -65,8 +65,7 @@ def time_a_step(folder: Path, probe: ProbeConfig, commands: Commands, command: l
         tracking = {"log_every": probe.warmup, "held_out_every": NEVER, "checkpoint_every": NEVER}
         sets = [word for key, value in tracking.items() for word in ("--set", f"tracking.{key}={value}")]
         commands.csc(folder, *command, target, *sets, "--max-steps", steps)
-        rows = [json.loads(line) for line in (target / "train.jsonl").read_text(encoding="utf-8").splitlines()]
-        clock = {row["step"]: row["seconds"] for row in rows if "seconds" in row}
+        clock = {row["step"]: row["seconds"] for row in read_history(target / HISTORY) if "seconds" in row}
         seconds = clock[steps] - clock[probe.warmup]
         if seconds >= LEAST_S:
             break

@@ -13,6 +13,7 @@ from csc_cli.experiment.compare import Row, Table
 from csc_cli.experiment.grid import Grid, TrialSet
 from csc_cli.experiment.thresholds import errors_at
 from csc_cli.files import open_atomic, write_json
+from csc_cli.history import HISTORY
 from csc_cli.plots.comparison import Course, Point, plot_course, plot_sir
 
 NOTE = """\
@@ -89,7 +90,7 @@ def courses(table: Table) -> list[Course]:
         first = next((state.cell for state in row.there if isinstance(state.cell, Cell)), None)
         # A model that is used in two ways has one history.
         if first is not None and first.training is not None and row.system.model is None:
-            found.append(Course(row.system.name, first.training.model / "train.jsonl"))
+            found.append(Course(row.system.name, first.training.model / HISTORY))
     return found
 
 

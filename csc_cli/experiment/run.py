@@ -15,6 +15,7 @@ from csc_cli.experiment import choices, report, scoring, training
 from csc_cli.experiment.cell import Cell, Impossible, Place, Planner, Training
 from csc_cli.experiment.commands import Commands, Stopped
 from csc_cli.experiment.grid import Grid, TrialSet, load_grid
+from csc_cli.history import HISTORY
 from csc_cli.progress import note
 
 POLL_S = 0.5  # a signal is answered that soon
@@ -161,7 +162,7 @@ def minutes_left(work: Training) -> float | None:
         return 0.0
     if work.budget.minutes is None:
         return None
-    _, seconds = training.trained(work.model / "train.jsonl")
+    _, seconds = training.trained(work.model / HISTORY)
     return max(0.0, work.budget.minutes * work.system.share - seconds / 60)
 
 

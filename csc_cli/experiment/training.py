@@ -7,7 +7,6 @@ the history and the weights.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from csc_cli.experiment.cell import Training
 from csc_cli.experiment.commands import Commands, locked, read_json
 from csc_cli.experiment.grid import Grid
 from csc_cli.files import sha256, write_json
+from csc_cli.history import HISTORY, read_history
 
 DONE = "done.json"
 PROVED = ("log", "model/train.jsonl", "model/model.safetensors", "model/config.yaml", "steps.json")
@@ -107,7 +107,7 @@ def is_done(training: Training) -> bool:
 def cost(training: Training) -> dict[str, Any]:
     """Steps, minutes of optimiser steps and MACs of a training that is done."""
     facts = read_json(training.folder / "info.json")
-    steps, seconds = trained(training.model / "train.jsonl")
+    steps, seconds = trained(training.model / HISTORY)
     macs = size.macs_of_step(facts)
     return {
         "system": training.place.system, "steps": steps, "minutes": round(seconds / 60, 3),
@@ -117,13 +117,5 @@ def cost(training: Training) -> dict[str, Any]:
 
 def trained(history: Path) -> tuple[int, float]:
     """Optimiser steps made so far, and their seconds, by train.jsonl; 0 where there is none."""
-    steps, seconds = 0, 0.0
-    if history.is_file():
-        for line in history.read_text(encoding="utf-8").splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:  # the last line of a run that is going on
-                break
-            if "seconds" in row:
-                steps, seconds = row["step"], row["seconds"]
-    return steps, seconds
+    rows = [row for row in read_history(history) if "seconds" in row]
+    return (rows[-1]["step"], rows[-1]["seconds"]) if rows else (0, 0.0)

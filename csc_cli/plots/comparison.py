@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csc_cli.files import atomic_path
+from csc_cli.history import read_history
 from csc_cli.plots.figures import line_style
 
 if TYPE_CHECKING:
@@ -119,17 +119,6 @@ def plot_course(systems: Sequence[Course], target: Path) -> None:
     for axes in (upper, lower):
         _legend(axes)
     _save(figure, target)
-
-
-def read_history(path: Path) -> History:
-    """The rows of train.jsonl that are whole; none where there is no file."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:  # the last line of a run that was cut off
-            break
-    return rows
 
 
 def shares(rows: History, key: str, ceiling: str) -> tuple[list[float], list[float]]:

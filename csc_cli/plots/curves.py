@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from csc_cli.files import atomic_path
+from csc_cli.history import HISTORY, read_history
 
 PANELS = (
     ("separation", "SI-SNR improvement (dB)", ("si_snri", "held_out_si_snri")),
@@ -21,8 +21,7 @@ PANELS = (
 
 def plot_curves(directory: Path) -> None:
     """Draw the history of `directory` to its curves.png; nothing where there is no history yet."""
-    path = directory / "train.jsonl"
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    rows = read_history(directory / HISTORY)
     if not rows:
         return
     from matplotlib.figure import Figure

@@ -11,11 +11,10 @@ from csc_cli import config as configs
 from csc_cli.errors import ConfigError
 from csc_cli.extraction.describe import describe_network, read_settings, words
 from csc_cli.extraction.memory import inference_memory
+from csc_cli.history import HISTORY, read_history
 from csc_cli.nn.model import SETTINGS, SpeakerModel, load_model, new_model, pick_device
 from csc_cli.training.config import TrainConfig
 from csc_cli.training.footprint import training_memory
-from csc_cli.training.history import HISTORY
-from csc_cli.training.history import read as read_history
 
 
 def describe(

@@ -6,34 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from csc_cli.errors import DataError, at
 from csc_cli.files import open_atomic
+from csc_cli.history import HISTORY, read_history
 from csc_cli.training.board import Board
 from csc_cli.training.examples import Draw, Examples
-
-HISTORY = "train.jsonl"
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """All lines of a history; a half-written last line (a killed run) is left out.
-
-    Raises:
-        DataError: another line is damaged, or no JSON object.
-    """
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if isinstance(row, dict):
-            rows.append(row)
-        elif number < len(lines):
-            raise DataError(at(path, number, "not a line of JSON figures; remove it"))
-    return rows
 
 
 class History:
@@ -42,7 +18,7 @@ class History:
     def __init__(self, directory: Path, step: int) -> None:
         """`step` is the number of steps done: later rows belong to a run that was cut off."""
         self.path = directory / HISTORY
-        kept = [row for row in read(self.path) if row["step"] <= step]
+        kept = [row for row in read_history(self.path) if row["step"] <= step]
         with open_atomic(self.path) as stream:
             stream.writelines(json.dumps(row) + "\n" for row in kept)
         self.stream = open(self.path, "a", encoding="utf-8")  # noqa: SIM115 (closed by close)

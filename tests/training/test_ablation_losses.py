@@ -15,7 +15,6 @@ import torch
 
 from csc_cli import config as configs
 from csc_cli.errors import ConfigError
-from csc_cli.nn.attention import CrossAttention, Readout
 from csc_cli.nn.encoder import Guide
 from csc_cli.nn.inventory import Inventory
 from csc_cli.nn.model import load_model, new_model, save_model
@@ -24,6 +23,7 @@ from csc_cli.training.config import ObjectiveConfig, TrainConfig
 from csc_cli.training.fresh import fresh_loss
 from csc_cli.training.objective import Learner
 from csc_cli.training.schedule import scheduled
+from tests.training.losses import Spy, unit
 
 ROWS = 9
 Config = Callable[..., TrainConfig]
@@ -68,10 +68,6 @@ def nats(vector: torch.Tensor, rows: torch.Tensor, own: int, others: Iterable[in
     """-log of f(z, g_own) over its sum with the others'."""
     t = {n: -alpha * float((vector - rows[n]).square().sum()) for n in {own, *others}}
     return math.log(sum(math.exp(value - t[own]) for value in t.values()))
-
-
-def unit(x: torch.Tensor) -> torch.Tensor:
-    return x / x.norm(dim=-1, keepdim=True)
 
 
 @pytest.mark.parametrize("count", [1, 4, ROWS - 1])
@@ -132,12 +128,6 @@ def test_distance_of_vectors_as_long_as_they_are(config: Config, batch: MixtureB
     assert found["inventory"] == pytest.approx(sum(expected) / 7, rel=1e-4)
     assert found["segment"] == pytest.approx(sum(spread) / 7, rel=1e-4)
     assert found["separation"] == pytest.approx(figures(plain, batch)["separation"], abs=1e-6)
-
-
-class Spy(CrossAttention):
-    def across(self, query: torch.Tensor, segments: torch.Tensor, groups: torch.Tensor) -> Readout:
-        self.seen = super().across(query, segments, groups)
-        return self.seen
 
 
 def test_distance_of_fresh_vectors_as_long_as_they_are() -> None:

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from csc_cli.errors import ConfigError, CscError, DataError
+from csc_cli.history import read_history
 from csc_cli.kaldi.datadir import DataDir, Utterance
 from csc_cli.training import checkpoint, identity
-from csc_cli.training.history import History, read
+from csc_cli.training.history import History
 from csc_cli.training.trainer import Trainer
 
 DATA = DataDir(Path("data"), tuple(Utterance(f"{name}-1", name, f"{name}.wav") for name in ("anna", "bert", "cora")))
@@ -173,11 +174,11 @@ def test_history_drops_what_came_after_the_checkpoint(tmp_path: Path) -> None:
     history.add({"step": 6, "loss": 2.0})
     history.close()
     assert lines(tmp_path / "train.jsonl") == [2, 4, 6]
-    assert read(tmp_path / "train.jsonl")[-1] == {"step": 6, "loss": 2.0}
+    assert read_history(tmp_path / "train.jsonl")[-1] == {"step": 6, "loss": 2.0}
 
 
 def test_damaged_line_of_the_history_is_named(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"step": 2}\nnot json\n{"step": 4}\n')
     with pytest.raises(DataError, match=r"train\.jsonl:2"):
-        read(tmp_path / "train.jsonl")
-    assert read(tmp_path / "absent.jsonl") == []
+        read_history(tmp_path / "train.jsonl")
+    assert read_history(tmp_path / "absent.jsonl") == []

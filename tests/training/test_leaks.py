@@ -12,19 +12,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from csc_cli.nn.attention import CrossAttention, Readout
 from csc_cli.nn.encoder import Encoded
 from csc_cli.training.config import ObjectiveConfig
 from csc_cli.training.fresh import fresh_loss
 from csc_cli.training.trainer import Trainer
-
-
-class Spy(CrossAttention):
-    """Keeps what it read for each anchor and each speaker of the batch."""
-
-    def across(self, query: torch.Tensor, segments: torch.Tensor, groups: torch.Tensor) -> Readout:
-        self.groups, self.seen = groups, super().across(query, segments, groups)
-        return self.seen
+from tests.training.losses import Spy
 
 
 def global_vectors(own_stream: bool, labels: torch.Tensor, seed: int = 0) -> tuple[Spy, torch.Tensor]:
