@@ -12,7 +12,7 @@ HOW = ("first", "last", "shortest", "speakers", "per-spk")
 
 
 def _ways(command: click.Command) -> click.Command:
-    """The options that say how `csc data subset` chooses; the last of two wins nothing, it is refused."""
+    """The options that say how `csc data subset` chooses; two at once are refused."""
     helps = (
         "The first N utterances.",
         "The last N utterances.",
