@@ -25,6 +25,8 @@ from csc_cli.metrics.speakers import trial_speakers
 
 POINT = OperatingPoint(0.05)
 DRAWS = 200
+# Held in more than 98 % of draws: with 15 speakers these two intervals are wide (docs/evaluation.md).
+WIDE = {("log ratios", 15): ("act_dcf", "min_cllr")}
 
 
 def cosine(rng, speakers, systems=1, each=5, dimensions=8, within=0.7):
@@ -120,10 +122,10 @@ def test_intervals_hold_the_truth(design, speakers):
             held[name] += measure.low <= value <= measure.high
     shares = {name: count / DRAWS for name, count in held.items()}
     print(design, speakers, shares)
-    # Cllr and actDCF of cosines hardly differ from a constant: their intervals are wide, which does no harm.
-    loose = ("cllr", "act_dcf") if design == "cosine" else ()
+    if design == "cosine":  # none reaches Bayes' threshold, log 19: actDCF is 1 in every draw, which tests nothing
+        assert truth(design)["act_dcf"] == shares.pop("act_dcf") == 1
     for name, share in shares.items():
-        assert 0.90 <= share <= (1.0 if name in loose else 0.99), name
+        assert 0.90 <= share <= (0.99 if name in WIDE.get((design, speakers), ()) else 0.98), name
 
 
 @pytest.mark.long
