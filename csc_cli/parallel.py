@@ -58,8 +58,8 @@ def _in_order(
             waiting.extend(pool.submit(function, item) for item in islice(queue, 1))
             yield result
     finally:
-        for future in waiting:
-            future.cancel()
+        # future.cancel() instead can make Python before 3.11.4 wait for ever for what was cancelled (gh-94440).
+        pool.shutdown(cancel_futures=True)
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[tuple[Item, ...]]:

@@ -6,10 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import connection
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -25,6 +28,10 @@ from csc_cli.errors import DataError
 def slow_first(item):
     time.sleep(0.3 if item == 0 else 0)
     return item * item
+
+def slowest_first(item):
+    time.sleep(1.5 if item == 0 else 0)
+    return item
 
 def fail_at_3(item):
     if item == 3:
@@ -80,6 +87,29 @@ def test_items_are_drawn_as_they_are_needed(jobs: ModuleType) -> None:
     next(results)
     assert len(drawn) <= 4 * 2 + 1
     results.close()
+
+
+def test_closing_ends_where_the_newest_item_alone_is_left(jobs: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool's thread hears of that item and of the end at once: it must not wait for what was cancelled."""
+    hear = connection.wait
+
+    def late(*arguments: Any) -> Any:
+        heard = hear(*arguments)
+        time.sleep(0.1)
+        return heard
+
+    def items() -> Iterator[int]:
+        for item in range(20):
+            time.sleep(0.5 if item == 8 else 0)  # all eight before are done, and nothing is under way
+            yield item
+
+    monkeypatch.setattr(connection, "wait", late)
+    results = parallel.ordered_map(jobs.slowest_first, items(), 2)
+    assert next(results) == 0
+    closing = threading.Thread(target=results.close, daemon=True)  # type: ignore[attr-defined]
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
 
 
 def test_no_jobs_is_refused() -> None:
