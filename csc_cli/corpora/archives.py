@@ -9,9 +9,10 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from csc_cli.corpora.download import Remote, fetch
 from csc_cli.errors import DataError
@@ -78,19 +79,42 @@ def unpack(paths: Sequence[Path], target: Path) -> None:
     note(f"{paths[0]}: unpacking into {target}")
     try:
         with io.BufferedReader(Joined(paths), 1 << 20) as stream:
-            if zipfile.is_zipfile(stream):
-                with zipfile.ZipFile(stream) as archive:
-                    for member in track(archive.infolist(), "unpacking"):
-                        archive.extract(member, aside)
-            else:
-                stream.seek(0)
-                with tarfile.open(fileobj=stream, mode="r:*") as tar:
-                    tar.extractall(aside, members=track(tar, "unpacking"), filter="data")
+            for name, content in track(_members(stream), "unpacking"):
+                _put(aside, name, content)
         _merge(aside, target)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
         raise DataError(f"{paths[0]}: cannot be unpacked: {error}; remove it and download it again") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _members(stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes] | None]]:
+    """Name and content of each file, name and None of each folder; a corpus holds nothing else, links above all."""
+    if zipfile.is_zipfile(stream):
+        with zipfile.ZipFile(stream) as archive:
+            for entry in archive.infolist():
+                yield entry.filename, None if entry.is_dir() else archive.open(entry)
+        return
+    stream.seek(0)
+    # TarFile.extractall can only be told to be careful from Python 3.11.4 on.
+    with tarfile.open(fileobj=stream, mode="r:*") as tar:
+        for member in tar:
+            if not (member.isfile() or member.isdir()):
+                raise tarfile.TarError(f"'{member.name}' is neither a file nor a folder")
+            yield member.name, tar.extractfile(member)
+
+
+def _put(folder: Path, name: str, content: IO[bytes] | None) -> None:
+    """Write a member of an archive. Raises TarError for a name that leads out of the folder."""
+    place = folder / name
+    if not place.resolve().is_relative_to(folder.resolve()):
+        raise tarfile.TarError(f"'{name}' leads out of the folder")
+    if content is None:
+        place.mkdir(parents=True, exist_ok=True)
+        return
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with content, open(place, "wb") as stream:
+        shutil.copyfileobj(content, stream, 1 << 20)
 
 
 def _merge(source: Path, target: Path) -> None:

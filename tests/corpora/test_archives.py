@@ -1,4 +1,5 @@
 import io
+import tarfile
 from itertools import pairwise
 
 import numpy as np
@@ -54,11 +55,23 @@ def test_interrupted_unpacking_leaves_the_tree_as_it_was(tar, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_names_that_lead_out_of_the_folder_are_refused(tar, tmp_path):
-    (tmp_path / "bad.tar.gz").write_bytes(tar({"../outside": b"x"}))
-    with pytest.raises(DataError, match="cannot be unpacked"):
-        unpack([tmp_path / "bad.tar.gz"], tmp_path / "out")
-    assert not (tmp_path / "outside").exists()
+@pytest.mark.parametrize("kind", ["tar", "zipped"])
+@pytest.mark.parametrize("name", ["../outside", "a/../../../outside", "{folder}/outside"])
+def test_names_that_lead_out_of_the_folder_are_refused(tmp_path, request, kind, name):
+    pack = request.getfixturevalue(kind)
+    (tmp_path / "bad.bin").write_bytes(pack({name.format(folder=tmp_path): b"x"}))
+    with pytest.raises(DataError, match=r"cannot be unpacked.*leads out"):
+        unpack([tmp_path / "bad.bin"], tmp_path / "out")
+    assert not (tmp_path / "outside").exists() and list((tmp_path / "out").iterdir()) == []
+
+
+def test_links_are_refused(tmp_path):
+    link = tarfile.TarInfo("Corpus/link")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+    with tarfile.open(tmp_path / "bad.tar", "w") as archive:
+        archive.addfile(link)
+    with pytest.raises(DataError, match=r"Corpus/link.*neither a file nor a folder"):
+        unpack([tmp_path / "bad.tar"], tmp_path / "out")
 
 
 def test_joined_reads_like_the_files_put_together(tmp_path):
